@@ -1,0 +1,86 @@
+#pragma once
+// What the agent asks of a hypervisor. Implementations: libvirt/ (real), fake/ (faults the real one can't be made to show).
+//
+// Thread rules: every method may be called from any worker thread and may block up to the driver's own bound (libvirt: the
+// keepalive of the connection); callers run them on bounded workers. The listener is called from the driver's event
+// thread, must not block, and must not call back into the driver.
+// Errors: kUnavailable when libvirtd can't be asked (which never means "gone"), kNotFound when it answered that the domain
+// does not exist, kTimeout, kConflict (wrong power state), kExternal (anything else, with libvirt's own words).
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "agent/core/error.h"
+#include "agent/core/states.h"
+
+namespace ca {
+
+struct HostFacts {
+  std::string hostname;
+  std::string arch;                    // "x86_64"
+  std::string cpu_model;
+  std::string cpu_vendor;
+  std::vector<std::string> cpu_features;
+  std::int64_t cpus = 0;
+  std::int64_t sockets = 0, cores = 0, threads = 0;
+  std::int64_t memory_mib = 0;
+  std::string hypervisor_type;         // "QEMU"
+  std::int64_t hypervisor_version = 0; // 7002022 = 7.2.22
+  std::int64_t library_version = 0;
+  std::string emulator;                // path
+};
+
+struct DomainSeen {
+  std::string uuid;
+  std::string name;
+  PowerState state = PowerState::kNoState;
+  bool persistent = true;
+};
+
+struct DomainEvent {
+  enum class Kind { kDefined, kUndefined, kStarted, kSuspended, kResumed, kStopped, kShutdown, kCrashed, kRebooted };
+  std::string uuid;
+  std::string name;
+  Kind kind = Kind::kDefined;
+  std::string detail;                  // libvirt's reason in words: "destroyed", "shutdown", "failed", ...
+};
+
+class HypervisorListener {
+ public:
+  virtual ~HypervisorListener() = default;
+  virtual void on_domain_event(const DomainEvent& event) = 0;
+  // After true: every callback is registered again; the listener owes one bulk pass.
+  virtual void on_connection(bool up, const std::string& reason) = 0;
+};
+
+class Hypervisor {
+ public:
+  virtual ~Hypervisor() = default;
+
+  // Starts connecting in the background and keeps connecting, with back-off, whenever the connection is lost.
+  virtual void start(HypervisorListener& listener) = 0;
+  virtual void stop() = 0;
+  [[nodiscard]] virtual bool connected() const = 0;
+
+  virtual Result<HostFacts> host_facts() = 0;
+  virtual Result<std::vector<DomainSeen>> list_domains() = 0;
+  virtual Result<PowerState> power_state(const std::string& uuid) = 0;
+  virtual Result<std::string> domain_xml(const std::string& uuid) = 0;
+
+  // Creates or replaces the persistent definition with the uuid in `xml`.
+  virtual Result<void> define(const std::string& xml) = 0;
+  // Idempotent: an already running domain is success.
+  virtual Result<void> create(const std::string& uuid) = 0;
+  // Asks the guest (ACPI). Returns at once; the event tells when it is off.
+  virtual Result<void> shutdown(const std::string& uuid) = 0;
+  // Asks the guest to restart (ACPI power button under libvirt's "reboot on shutdown" emulation). Returns at once.
+  virtual Result<void> reboot(const std::string& uuid) = 0;
+  virtual Result<void> resume(const std::string& uuid) = 0;
+  // Power off at once. Idempotent: a domain that is off or gone is success.
+  virtual Result<void> destroy(const std::string& uuid) = 0;
+  // Removes the definition, with managed save and NVRAM. Idempotent.
+  virtual Result<void> undefine(const std::string& uuid) = 0;
+};
+
+}  // namespace ca
