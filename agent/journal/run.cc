@@ -136,8 +136,10 @@ Run::Next Run::park(const Error& error) {
     spdlog::warn("{} of {} waits: {}; {}", verb_.action, op_.instance_uuid, error.chain(), error.action());
     said_parked_ = true;
   }
-  journal_.park(shared_from_this(), back_off(failures_));
+  const auto delay = back_off(failures_);
   if (worth_waiting(error.code)) failures_ = std::min(failures_ + 1, kTriesOfUndo - 1);
+  // Once parked, another worker may drive this run at any moment: nothing of it is touched any more.
+  journal_.park(shared_from_this(), delay);
   return Next::kLeave;
 }
 
