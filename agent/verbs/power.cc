@@ -26,11 +26,10 @@ Result<void> now_running(Tx&, Instance& record) {
   return {};
 }
 
-Result<void> now_stopped(Tx& tx, Instance& record) {
+Result<void> now_stopped(Tx&, Instance& record) {
   record.vm_state = VmState::kStopped;
   record.task_state = TaskState::kNone;
   record.power_state = PowerState::kShutdown;
-  record.terminated_us = tx.now_us();
   return {};
 }
 
