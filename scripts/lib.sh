@@ -177,8 +177,12 @@ policy_restore() {
 
 apt_run() { DEBIAN_FRONTEND=noninteractive apt-get -y -q -o DPkg::Lock::Timeout=300 -o Acquire::Retries=3 "$@"; }
 
-install_with_apt() { apt_run install --no-install-recommends "$@"; }
-update_then_install() { apt_run update && install_with_apt "$@"; }
+# Run in the background, as a process of its own: what it changed is put back even when the caller is interrupted.
+install_guarded() {
+    trap policy_restore EXIT
+    policy_deny
+    apt_run update && apt_run install --no-install-recommends "$@"
+}
 
 # install_packages PACKAGE...: calls apt only when something is missing.
 install_packages() {
@@ -190,12 +194,8 @@ install_packages() {
     fi
     note "installing ${#missing[@]} of $# packages: ${missing[*]}"
     [ "$log" != /dev/null ] || log=$(mktemp)
-    trap policy_restore EXIT
-    policy_deny
-    update_then_install "${missing[@]}" >> "$log" 2>&1 < /dev/null &
+    install_guarded "${missing[@]}" >> "$log" 2>&1 < /dev/null 9>&- &
     watch_process $! "$log" || status=$?
-    policy_restore
-    trap - EXIT
     [ $status = 0 ] && return 0
     printf -- '--- last lines of %s\n' "$log" >&2
     tail -n 15 "$log" >&2
