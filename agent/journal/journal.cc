@@ -20,6 +20,8 @@ void Journal::on_reply(std::function<void(const Operation&, const Result<Json>&)
 
 void Journal::on_idle(std::function<void(const Uuid&)> callback) { idle_ = std::move(callback); }
 
+void Journal::on_cancel(std::function<void(const Uuid&)> callback) { cancel_ = std::move(callback); }
+
 namespace {
 
 Uuid instance_of(const Message& message) {
@@ -116,6 +118,7 @@ Result<std::size_t> Journal::recover() {
 void Journal::enqueue(std::shared_ptr<Run> run) {
   std::shared_ptr<Run> to_start;
   std::vector<std::shared_ptr<Run>> to_wake;
+  bool cancelled = false;
   {
     const std::lock_guard lock(mutex_);
     auto& strand = strands_[run->op().instance_uuid];
@@ -123,6 +126,7 @@ void Journal::enqueue(std::shared_ptr<Run> run) {
     if (run->verb().cancels_others) {
       for (const auto& other : strand->queue) {
         other->cancel();
+        cancelled = true;
         if (other->park_timer != 0) to_wake.push_back(other);
       }
     }
@@ -130,6 +134,7 @@ void Journal::enqueue(std::shared_ptr<Run> run) {
     ++stats_.open;
     if (strand->queue.size() == 1) to_start = run;
   }
+  if (cancelled && cancel_) cancel_(run->op().instance_uuid);
   for (const auto& other : to_wake) unpark(other);
   if (to_start) submit(to_start);
 }

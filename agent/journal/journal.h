@@ -42,6 +42,8 @@ class Journal {
 
   void add(Verb verb);
   void on_reply(std::function<void(const Operation&, const Result<Json>&)> reply);
+  // An operation was told to end early (a delete came): wakes what waits in it.
+  void on_cancel(std::function<void(const Uuid&)> callback);
   // After an operation ended and its strand is free; for the reconciler.
   void on_idle(std::function<void(const Uuid&)> callback);
 
@@ -77,6 +79,7 @@ class Journal {
   std::map<std::string, Verb> verbs_;
   std::function<void(const Operation&, const Result<Json>&)> reply_;
   std::function<void(const Uuid&)> idle_;
+  std::function<void(const Uuid&)> cancel_;
 
   mutable std::mutex mutex_;
   std::condition_variable ended_;
