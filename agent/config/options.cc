@@ -95,7 +95,7 @@ std::vector<Option> libvirt_options() {
       {.section = "libvirt", .name = "rng_dev_path", .member = &Config::rng_dev_path, .default_text = "/dev/urandom",
        .accepts = is_clean_path, .accepts_words = kPathWords, .help = "Source of the guests' random number device."},
       {.section = "libvirt", .name = "mem_stats_period_seconds", .member = &Config::mem_stats_period_seconds,
-       .default_text = "10", .max = kDay, .help = "Period of the guests' memory statistics, seconds; 0 switches the balloon off."},
+       .default_text = "10", .max = kDay, .help = "Period of the guests' memory statistics, seconds; 0: none."},
       {.section = "libvirt", .name = "wait_soft_reboot_seconds", .member = &Config::wait_soft_reboot_seconds,
        .default_text = "120", .max = kDay,
        .help = "Time a guest has for a soft reboot before it is rebooted hard, seconds."},
