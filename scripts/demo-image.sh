@@ -40,25 +40,28 @@ inputs_digest() { # what the image is made of
     } | sha256sum | cut -c 1-64
 }
 
-download_kernel() { # into OUT/cache, once per version
+fetch() { (cd "$WORK" && apt-get -q -o APT::Sandbox::User=root download "$KERNEL=$KERNEL_VERSION") > "$WORK/fetch.log" 2>&1; }
+
+unpack_kernel() { # from OUT/cache, where it is fetched to once per version
     local deb="$OUT/cache/${KERNEL}_${KERNEL_VERSION//:/%3a}_amd64.deb"
-    mkdir -p "$OUT/cache"
     if [ ! -s "$deb" ]; then
         note "fetching $KERNEL $KERNEL_VERSION"
-        rm -rf "$OUT/cache/new"
-        mkdir "$OUT/cache/new"
-        if ! (cd "$OUT/cache/new" && apt-get -q -o APT::Sandbox::User=root download "$KERNEL=$KERNEL_VERSION") > "$OUT/cache/log" 2>&1; then
-            apt_run update > "$OUT/cache/log" 2>&1 || true
+        # A package index from yesterday may name a version that the mirror has replaced since.
+        if ! fetch; then
+            apt_run update > /dev/null 2>&1 || true
             KERNEL_VERSION=$(candidate "$KERNEL")
             deb="$OUT/cache/${KERNEL}_${KERNEL_VERSION//:/%3a}_amd64.deb"
-            (cd "$OUT/cache/new" && apt-get -q -o APT::Sandbox::User=root download "$KERNEL=$KERNEL_VERSION") >> "$OUT/cache/log" 2>&1 ||
-                die "cannot download $KERNEL: $(tail -n 1 "$OUT/cache/log")" "check the network and /etc/apt/sources.list.d, then run this again"
+            if ! fetch && [ -f "$OUT/demo.stamp" ]; then
+                warn "cannot download $KERNEL; the image made earlier is kept"
+                exit 0
+            fi
         fi
+        [ -n "$(find "$WORK" -name '*.deb')" ] ||
+            die "cannot download $KERNEL: $(tail -n 1 "$WORK/fetch.log")" "check the network and /etc/apt/sources.list.d, then run this again"
+        mkdir -p "$OUT/cache"
         rm -f "$OUT"/cache/*.deb
-        mv "$OUT"/cache/new/*.deb "$deb"
-        rmdir "$OUT/cache/new"
+        mv "$WORK"/*.deb "$deb"
     fi
-    rm -rf "$WORK/kernel"
     dpkg-deb -x "$deb" "$WORK/kernel"
     RELEASE=$(ls "$WORK/kernel/lib/modules")
     busybox depmod -b "$WORK/kernel" "$RELEASE"
@@ -146,7 +149,7 @@ fi
 
 WORK=$(mktemp -d "$OUT/work.XXXXXX")
 trap 'rm -rf "$WORK"' EXIT
-download_kernel
+unpack_kernel
 make_initramfs
 make_disk
 rm -f "$OUT/demo.stamp"

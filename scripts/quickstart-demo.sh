@@ -18,7 +18,7 @@ exists() { computectl "$@" -f value -c id > /dev/null 2>&1; }
 server_field() { computectl server show $SERVER -f value -c "$1" 2> /dev/null; }
 console_lines() { computectl console log show $SERVER 2> /dev/null | tr -d '\r' | grep -a 'demo: '; }
 
-make_image() { "$TOP/scripts/demo-image.sh" "$BUILD/demo-image"; }
+make_image() { "$TOP/scripts/demo-image.sh" "$IMAGE_DIR" || exit 1; }
 
 # The first 10.77.N.0/24 that this host has no route to but its default route.
 free_subnet() {
@@ -68,7 +68,7 @@ register() {
         name=demo
         [ $format = qcow2 ] || name=demo-raw
         exists image show $name || ctl "register the image $name" image create $name --disk-format $format --container-format bare \
-            --file "$BUILD/demo-image/demo.$format" --public > /dev/null
+            --file "$IMAGE_DIR/demo.$format" --public > /dev/null
     done
     exists flavor show $FLAVOR || ctl "make the flavor" flavor create $FLAVOR --vcpus 1 --ram 128 --disk 1 > /dev/null
     make_network
@@ -97,7 +97,7 @@ boot_demo() {
             BOOTS_BEFORE=$(boot_count || true)
             ctl "start $SERVER" server start $SERVER
             ;;
-        ERROR | BUILD | REBOOT | DELETED)
+        ERROR | DELETED)
             note "$SERVER is in $status; deleting it and making it again"
             ctl "delete $SERVER" server delete --wait $SERVER
             status=''

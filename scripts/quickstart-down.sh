@@ -63,7 +63,9 @@ down_files() {
         note "$CONFIG was changed since quickstart made it; it is kept"
         sed -i "\\#^$CONFIG\$#d; \\#^$(dirname $CONFIG)\$#d" "$STATE/made"
     fi
-    while read -r path; do rm -f -- "$path"; done < <(cat "$STATE/installed" 2> /dev/null)
+    while read -r path; do
+        [ -d "$path" ] || rm -f -- "$path"
+    done < <(cat "$STATE/installed" 2> /dev/null)
     while read -r path; do
         case $path in
             /etc/compute-agent* | /var/lib/compute-agent* | /var/lib/nova* | /var/log/compute-agent*)
@@ -77,10 +79,11 @@ down_files() {
     sort -ru "$STATE/made-folders" 2> /dev/null | while read -r path; do rmdir -- "$path" 2> /dev/null || true; done
     if systemd_runs; then systemctl daemon-reload; fi
     if [ -e "$STATE/user" ] && getent passwd nova > /dev/null; then userdel nova 2> /dev/null && note "removed the user nova"; fi
-    if [ -d "$BUILD" ]; then
-        rm -rf "$BUILD"
-        note "removed $BUILD"
-    fi
+    for path in "$BUILD" "$IMAGE_DIR"; do
+        [ -d "$path" ] || continue
+        rm -rf -- "$path"
+        note "removed $path"
+    done
 }
 
 down() { # --all or empty

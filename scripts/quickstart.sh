@@ -19,6 +19,7 @@ set -Eeuo pipefail
 
 STATE=/var/lib/compute-agent-quickstart
 BUILD=$TOP/build-quickstart
+IMAGE_DIR=$TOP/build-demo-image
 PREFIX=/usr/local
 PORT=8774
 PATH=$PREFIX/bin:$PREFIX/sbin:/usr/sbin:/sbin:$PATH

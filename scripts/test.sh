@@ -24,6 +24,7 @@ esac
 need_root "$@"
 cd "$TOP"
 BUILD=$TOP/build-test
+IMAGE_DIR=$TOP/build-demo-image
 RESULTS=$(mktemp -d)
 LOG=$RESULTS/log
 : > "$LOG"
@@ -185,8 +186,8 @@ stage "Source checks" source_checks
 if stage "Building with fault points" compile "$BUILD" "the test build" -Dfault_points=true; then
     stage "Suite unit" run_suite "$BUILD" unit unit "$(nproc)"
     if [ $QUICK = 0 ]; then
-        stage "Demo image for the tests" check "demo image" "$TOP/scripts/demo-image.sh" "$BUILD/demo-image"
-        export COMPUTE_AGENT_DEMO_IMAGE=$BUILD/demo-image
+        stage "Demo image for the tests" check "demo image" "$TOP/scripts/demo-image.sh" "$IMAGE_DIR"
+        export COMPUTE_AGENT_DEMO_IMAGE=$IMAGE_DIR
         serial_suites
         stage "systemd unit" unit_checks
         stage "Unit tests under ASan and UBSan" sanitized asan address,undefined
