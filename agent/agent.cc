@@ -11,7 +11,7 @@
 #include "agent/bus/dispatcher.h"
 #include "agent/bus/spool.h"
 #include "agent/host_monitor.h"
-#include "agent/reconcile/reconciler.h"
+#include "agent/reconcile/loop/reconciler.h"
 #include "agent/service_notify.h"
 #include "agent/token.h"
 #include "agent/verbs/verb_table.h"

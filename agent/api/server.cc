@@ -1,7 +1,10 @@
 #include "agent/api/server.h"
 
+// Without it cpprestsdk defines a macro U, which collides with fmt.
+#define _TURN_OFF_PLATFORM_STRING
 #include <cpprest/containerstream.h>
 #include <cpprest/http_listener.h>
+#include <cpprest/rawptrstream.h>
 #include <fmt/format.h>
 #include <openssl/crypto.h>
 #include <spdlog/spdlog.h>
@@ -137,7 +140,7 @@ struct ApiServer::Impl {
           send(request, api.request_id, service, fail(Code::kTooLarge, fmt::format("a body of more than {} bytes", limit)));
           return;
         }
-        api.raw_body = std::move(buffer.collection());
+        api.raw_body = buffer.collection();
         handler(api, [request, id = api.request_id, service](Result<ApiResponse> outcome) { send(request, id, service, std::move(outcome)); });
       } catch (const std::exception& e) {
         send(request, api.request_id, service, fail(Code::kInternal, fmt::format("{} {} failed: {}", api.method, request.request_uri().path(), e.what())));
