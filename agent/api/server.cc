@@ -134,7 +134,7 @@ struct ApiServer::Impl {
       return;
     }
     concurrency::streams::container_buffer<std::string> buffer;
-    request.body().read(buffer, limit + 1).then([this, request, api, buffer, &handler, service, limit](const pplx::task<std::size_t>& read) mutable {
+    request.body().read(buffer, limit + 1).then([this, request, api = ApiRequest(api), buffer, &handler, service, limit](const pplx::task<std::size_t>& read) mutable {
       try {
         if (read.get() > limit) {
           send(request, api.request_id, service, fail(Code::kTooLarge, fmt::format("a body of more than {} bytes", limit)));
