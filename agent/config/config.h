@@ -14,10 +14,10 @@ namespace ca {
 struct Config {
   // [DEFAULT]
   std::string host;                        // default: the host name
-  std::string my_ip;                       // default: 127.0.0.1
+  std::string my_ip;                       // default: address of the default route's interface, else 127.0.0.1
   std::string state_path;                  // /var/lib/nova
   std::string instances_path;              // $state_path/instances
-  std::string image_cache_subdirectory_name = "_base";
+  std::string image_cache_subdirectory_name = "_base";  // [image_cache] subdirectory_name
   bool force_raw_images = true;
   bool force_config_drive = false;
   std::int64_t reserved_host_memory_mb = 512;
@@ -30,26 +30,26 @@ struct Config {
   std::int64_t shutdown_timeout = 60;      // s
   bool resume_guests_state_on_host_boot = false;
   std::string default_availability_zone = "nova";
-  std::string dhcp_domain = "novalocal";   // [api] in nova; kept in [DEFAULT] as older releases
+  std::string dhcp_domain = "novalocal";   // [api] dhcp_domain, as nova has it; also read from [DEFAULT]
   bool debug = false;
   std::string log_file;                    // empty: stderr (journal under systemd)
   // [libvirt]
   std::string virt_type = "auto";          // auto (ours), kvm, qemu
   std::string connection_uri = "qemu:///system";
-  std::string cpu_mode;                    // empty: host-model for kvm, none for qemu (nova's default)
+  std::string cpu_mode;                    // empty: host-model for kvm, none for qemu
   std::vector<std::string> cpu_models;
   std::vector<std::string> cpu_model_extra_flags;
-  std::string images_type = "default";     // default (= qcow2), qcow2, raw; rbd with its module
+  std::string images_type = "default";     // default (= qcow2), qcow2, raw
   std::vector<std::string> disk_cachemodes;  // "file=writeback"
   std::string hw_disk_discard;             // unmap, ignore or empty
   std::vector<std::string> hw_machine_type;  // "x86_64=q35"
   std::string rng_dev_path = "/dev/urandom";
   std::int64_t mem_stats_period_seconds = 10;
   std::int64_t wait_soft_reboot_seconds = 120;
-  // [vnc]
+  // [vnc] enabled, server_listen
   bool vnc_enabled = true;
   std::string vnc_server_listen = "127.0.0.1";
-  // [api] (ours where nova splits it over several services)
+  // [api] listen, port, token_file, ... (ours where nova splits it over several services)
   std::string api_listen = "127.0.0.1";
   std::int64_t api_port = 8774;
   std::string token_file;                  // $data_path/token
@@ -80,7 +80,8 @@ struct LoadedConfig {
 // value and the values allowed.
 [[nodiscard]] Result<LoadedConfig> load_config(const std::vector<std::string>& files,
                                                const std::vector<std::string>& overrides);
-// INI text, each line with its origin as a comment: what --print-config shows. Secrets are shown as "***".
+// INI text, each line with its origin as a comment: what --print-config shows. No option holds a secret: secrets
+// are files.
 [[nodiscard]] std::string print_config(const LoadedConfig& loaded);
 // Markdown table of every option with default and meaning, for the README.
 [[nodiscard]] std::string options_markdown();

@@ -1,0 +1,81 @@
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+
+#include "agent/domainxml/converters.h"
+
+namespace ca {
+namespace {
+
+constexpr std::array<std::string_view, 6> kCaches{"none", "writethrough", "writeback", "directsync", "unsafe", "default"};
+
+// QEMU's driver for a format that a guest may get. Anything else was converted before it came here.
+Result<std::string> driver_type(const DiskDevice& disk) {
+  switch (disk.format) {
+    case DiskFormat::kRaw:
+    case DiskFormat::kIso: return "raw";
+    case DiskFormat::kQcow2: return "qcow2";
+    default:
+      return fail(Code::kInvalid,
+                  fmt::format("disk {} has format '{}'; guests get raw or qcow2", disk.path, to_string(disk.format)));
+  }
+}
+
+std::string name_prefix(std::string_view bus) { return bus == "virtio" ? "vd" : bus == "ide" ? "hd" : "sd"; }
+
+}  // namespace
+
+Result<DiskPlan> plan_disks(const ImageMeta& image, const std::string& machine) {
+  CA_TRY(const GuestOptions options, image_options(image));
+  const std::string type = domainxml::machine_of(options, machine);
+  DiskPlan plan;
+  plan.cdrom_bus = options.cdrom_bus;
+  if (plan.cdrom_bus.empty()) {
+    const bool no_ide = type.starts_with("virt") || type.starts_with("pseries") || type.starts_with("s390-ccw");
+    plan.cdrom_bus = no_ide ? "scsi" : domainxml::is_q35(type) ? "sata" : "ide";
+  }
+  plan.root_bus = options.disk_bus.empty() ? "virtio" : options.disk_bus;
+  if (image.disk_format == DiskFormat::kIso) plan.root_bus = plan.cdrom_bus;
+  if (domainxml::is_q35(type) && (plan.root_bus == "ide" || plan.cdrom_bus == "ide")) {
+    return fail(Code::kInvalid, fmt::format("hw_disk_bus or hw_cdrom_bus is 'ide', which machine type {} does not have", type),
+                "use sata, scsi, usb or virtio with q35");
+  }
+  plan.root_target = name_prefix(plan.root_bus) + "a";
+  plan.cdrom_target = name_prefix(plan.cdrom_bus) + (name_prefix(plan.cdrom_bus) == name_prefix(plan.root_bus) ? "b" : "a");
+  return plan;
+}
+
+namespace domainxml {
+
+Result<void> add_disk(Node devices, const DiskDevice& disk, const GuestOptions& options) {
+  CA_TRY(const std::string type, driver_type(disk));
+  if (std::ranges::find(kCaches, disk.cache) == kCaches.end()) {
+    return fail(Code::kInvalid, fmt::format("disk {} has cache mode '{}'; known are {}", disk.path, disk.cache, fmt::join(kCaches, ", ")));
+  }
+  const bool cdrom = disk.kind == DiskDevice::Kind::kCdrom;
+  Node node = add(devices, "disk");
+  set(node, "type", "file");
+  set(node, "device", cdrom ? "cdrom" : "disk");
+  Node driver = add(node, "driver");
+  set(driver, "name", "qemu");
+  set(driver, "type", type);
+  set(driver, "cache", disk.cache);
+  if (!disk.discard.empty()) set(driver, "discard", disk.discard);
+  set(add(node, "source"), "file", disk.path);
+  Node target = add(node, "target");
+  set(target, "dev", disk.target);
+  set(target, "bus", disk.bus);
+  Node tune;
+  for (const auto& [name, value] : options.quota) {
+    if (!name.starts_with("disk_")) continue;
+    if (!tune) tune = add(node, "iotune");
+    add_text(tune, name.substr(5).c_str(), value);
+  }
+  if (!disk.serial.empty()) add_text(node, "serial", disk.serial);
+  if (cdrom) add(node, "readonly");
+  return {};
+}
+
+}  // namespace domainxml
+}  // namespace ca
