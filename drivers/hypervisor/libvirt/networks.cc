@@ -44,7 +44,7 @@ class LibvirtNetworks final : public HostNetworks {
   Result<void> destroy(const std::string& uuid) override;
   Result<void> undefine(const std::string& uuid) override;
   Result<void> change_dhcp_host(const std::string& uuid, DhcpHostChange change, const std::string& host_xml) override;
-  Result<std::vector<std::string>> leased_addresses(const std::string& uuid, const std::string& mac) override;
+  Result<std::vector<DhcpLease>> leases(const std::string& uuid) override;
 
  private:
   Result<Found> look_up(const std::string& uuid);
@@ -146,18 +146,18 @@ Result<void> LibvirtNetworks::change_dhcp_host(const std::string& uuid, DhcpHost
   return {};
 }
 
-Result<std::vector<std::string>> LibvirtNetworks::leased_addresses(const std::string& uuid, const std::string& mac) {
+Result<std::vector<DhcpLease>> LibvirtNetworks::leases(const std::string& uuid) {
   CA_TRY(const Found found, look_up(uuid));
   virNetworkDHCPLeasePtr* leases = nullptr;
-  const int count = virNetworkGetDHCPLeases(found.network.get(), mac.c_str(), &leases, 0);
+  const int count = virNetworkGetDHCPLeases(found.network.get(), nullptr, &leases, 0);
   if (count < 0) return found.session->failed("cannot read the DHCP leases of libvirt network " + uuid);
   const std::unique_ptr<virNetworkDHCPLeasePtr, lv::FreeWith<std::free>> array(leases);
-  std::vector<std::string> addresses;
+  std::vector<DhcpLease> all;
   for (int i = 0; i < count; ++i) {
     const lv::LeasePtr lease(leases[i]);
-    if (lease->type == VIR_IP_ADDR_TYPE_IPV4 && lease->ipaddr != nullptr) addresses.emplace_back(lease->ipaddr);
+    if (lease->type == VIR_IP_ADDR_TYPE_IPV4 && lease->mac != nullptr && lease->ipaddr != nullptr) all.push_back({lease->mac, lease->ipaddr});
   }
-  return addresses;
+  return all;
 }
 
 }  // namespace

@@ -18,6 +18,11 @@ struct HostNetwork {
   bool autostart = false;
 };
 
+struct DhcpLease {
+  std::string mac;
+  std::string ip_address;
+};
+
 class HostNetworks {
  public:
   enum class DhcpHostChange { kAdd, kModify, kDelete };
@@ -36,8 +41,8 @@ class HostNetworks {
   virtual Result<void> undefine(const std::string& uuid) = 0;
   // Changes one <host> of the IPv4 DHCP section, in the definition and, when the network is active, in the running dnsmasq.
   virtual Result<void> change_dhcp_host(const std::string& uuid, DhcpHostChange change, const std::string& host_xml) = 0;
-  // IPv4 addresses that dnsmasq has leased to `mac` now.
-  virtual Result<std::vector<std::string>> leased_addresses(const std::string& uuid, const std::string& mac) = 0;
+  // IPv4 leases that dnsmasq has given and that have not expired.
+  virtual Result<std::vector<DhcpLease>> leases(const std::string& uuid) = 0;
 };
 
 }  // namespace ca
