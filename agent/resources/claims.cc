@@ -2,72 +2,114 @@
 
 #include <fmt/format.h>
 
-#include <cmath>
+#include <algorithm>
+#include <string_view>
 
 namespace ca {
 namespace {
 
-// Empty when it fits; else the sentence with all numbers.
-std::string shortage(std::string_view what, std::string_view unit, std::int64_t asked, std::int64_t used, std::int64_t total,
-                     std::int64_t reserved, double ratio) {
-  const auto limit = static_cast<std::int64_t>(std::floor(static_cast<double>(total - reserved) * ratio));
-  if (asked <= limit - used) return {};
-  return fmt::format("{}: {} {} asked, {} free (total {}, reserved {}, ratio {:g}, used {})", what, asked, unit, limit - used, total, reserved,
-                     ratio, used);
+constexpr std::int64_t kMibInGib = 1024;
+
+bool same(const Claim& a, const Claim& b) {
+  return a.vcpus == b.vcpus && a.memory_mib == b.memory_mib && a.disk_gib == b.disk_gib;
 }
 
-void add(Claim& sum, const Claim& claim, int sign) {
-  sum.vcpus += sign * claim.vcpus;
-  sum.memory_mib += sign * claim.memory_mib;
-  sum.disk_gib += sign * claim.disk_gib;
+std::string words(const Claim& claim) {
+  return fmt::format("{} vCPUs, {} MiB, {} GiB", claim.vcpus, claim.memory_mib, claim.disk_gib);
+}
+
+// Of records that add up to more than a number holds, the sum stays the largest number: nothing fits any more, which is right.
+std::int64_t sum(std::int64_t a, std::int64_t b) {
+  std::int64_t result = 0;
+  return __builtin_add_overflow(a, b, &result) ? INT64_MAX : result;
+}
+
+Claim total(const std::map<Uuid, Claim>& claims) {
+  Claim all;
+  for (const auto& [uuid, claim] : claims) {
+    all.vcpus = sum(all.vcpus, claim.vcpus);
+    all.memory_mib = sum(all.memory_mib, claim.memory_mib);
+    all.disk_gib = sum(all.disk_gib, claim.disk_gib);
+  }
+  return all;
+}
+
+// "memory: 128 MiB asked, 100 MiB free of 23000 MiB (ratio 1, reserved 512 MiB, used 22388 MiB)", or nothing when it fits.
+std::string shortage(std::string_view what, std::string_view unit, std::int64_t asked, std::int64_t used, const Inventory& host) {
+  if (asked > host.total) {
+    return fmt::format("{}: {} {} asked for one instance, the host has {} {}", what, asked, unit, host.total, unit);
+  }
+  const std::int64_t free = std::max<std::int64_t>(0, host.capacity() - used);
+  if (asked <= free) return {};
+  return fmt::format("{}: {} {} asked, {} {} free of {} {} (ratio {}, reserved {} {}, used {} {})", what, asked, unit, free, unit,
+                     host.total, unit, host.ratio, host.reserved, unit, used, unit);
 }
 
 }  // namespace
 
-void ClaimTable::set_capacity(const HostCapacity& capacity) {
-  const std::lock_guard lock(mutex_);
-  capacity_ = capacity;
+std::int64_t Inventory::capacity() const {
+  if (total <= reserved) return 0;
+  const double scaled = static_cast<double>(total - reserved) * ratio;
+  constexpr double kMost = 9.0e18;
+  return scaled >= kMost ? static_cast<std::int64_t>(kMost) : static_cast<std::int64_t>(std::max(0.0, scaled));
+}
+
+std::int64_t reserved_disk_gib(std::int64_t reserved_mib) {
+  return reserved_mib / kMibInGib + (reserved_mib % kMibInGib > 0 ? 1 : 0);
+}
+
+ClaimTable::ClaimTable(HostCapacity host) : host_(host) {}
+
+void ClaimTable::set_host(HostCapacity host) {
+  const std::scoped_lock lock(mutex_);
+  host_ = host;
 }
 
 Result<void> ClaimTable::try_claim(const Uuid& uuid, const Claim& claim) {
-  const std::lock_guard lock(mutex_);
-  if (!capacity_) return fail(Code::kUnavailable, "the host's capacity is not known yet: libvirt was not asked so far");
-  const auto existing = claims_.find(uuid);
-  Claim used = used_;
-  if (existing != claims_.end()) add(used, existing->second, -1);
-  const HostCapacity& c = *capacity_;
-  std::string text;
-  for (const std::string& part :
-       {shortage("vCPU", "vCPU", claim.vcpus, used.vcpus, c.vcpus, c.reserved_vcpus, c.cpu_ratio),
-        shortage("memory", "MiB", claim.memory_mib, used.memory_mib, c.memory_mib, c.reserved_memory_mib, c.ram_ratio),
-        shortage("disk", "GiB", claim.disk_gib, used.disk_gib, c.disk_gib, c.reserved_disk_gib, c.disk_ratio)}) {
-    if (!part.empty()) text += (text.empty() ? "" : "; ") + part;
+  if (claim.vcpus < 0 || claim.memory_mib < 0 || claim.disk_gib < 0) {
+    return fail(Code::kInvalid, fmt::format("instance {} asks for {}: amounts cannot be negative", uuid, words(claim)));
   }
-  if (!text.empty()) return fail(Code::kNoResources, "Insufficient compute resources: " + text);
+  const std::scoped_lock lock(mutex_);
+  if (const auto held = claims_.find(uuid); held != claims_.end()) {
+    if (same(held->second, claim)) return {};
+    return fail(Code::kConflict, fmt::format("instance {} already holds a claim of {} and asks for {}", uuid, words(held->second),
+                                             words(claim)));
+  }
+  std::string short_of;
+  for (const std::string& part : {shortage("vCPUs", "CPUs", claim.vcpus, used_.vcpus, host_.vcpus),
+                                  shortage("memory", "MiB", claim.memory_mib, used_.memory_mib, host_.memory_mib),
+                                  shortage("disk", "GiB", claim.disk_gib, used_.disk_gib, host_.disk_gib)}) {
+    if (part.empty()) continue;
+    short_of += (short_of.empty() ? "" : "; ") + part;
+  }
+  if (!short_of.empty()) {
+    return fail(Code::kNoResources, fmt::format("instance {} does not fit on this host: {}", uuid, short_of));
+  }
   claims_[uuid] = claim;
-  add(used, claim, +1);
-  used_ = used;
+  used_ = total(claims_);
   return {};
 }
 
-void ClaimTable::restore(const Uuid& uuid, const Claim& claim) {
-  const std::lock_guard lock(mutex_);
-  if (const auto existing = claims_.find(uuid); existing != claims_.end()) add(used_, existing->second, -1);
-  claims_[uuid] = claim;
-  add(used_, claim, +1);
-}
-
 void ClaimTable::release(const Uuid& uuid) {
-  const std::lock_guard lock(mutex_);
-  const auto existing = claims_.find(uuid);
-  if (existing == claims_.end()) return;
-  add(used_, existing->second, -1);
-  claims_.erase(existing);
+  const std::scoped_lock lock(mutex_);
+  if (claims_.erase(uuid) > 0) used_ = total(claims_);
 }
 
-Claim ClaimTable::usage() const {
-  const std::lock_guard lock(mutex_);
-  return used_;
+void ClaimTable::restore(const std::vector<std::pair<Uuid, Claim>>& claims) {
+  const std::scoped_lock lock(mutex_);
+  claims_ = {claims.begin(), claims.end()};
+  used_ = total(claims_);
+}
+
+std::optional<Claim> ClaimTable::find(const Uuid& uuid) const {
+  const std::scoped_lock lock(mutex_);
+  const auto held = claims_.find(uuid);
+  return held == claims_.end() ? std::nullopt : std::optional<Claim>(held->second);
+}
+
+ClaimUsage ClaimTable::usage() const {
+  const std::scoped_lock lock(mutex_);
+  return {host_, used_, static_cast<std::int64_t>(claims_.size())};
 }
 
 }  // namespace ca

@@ -1,35 +1,68 @@
 #pragma once
-// What instances reserve on this host. In memory, microseconds under a lock that is never held across I/O; restored from the records
-// at start. The rule is placement's: used + asked <= (total - reserved) * ratio.
+// What this host has, what is promised, and whether one more instance fits. Pure and in memory: a claim takes microseconds and
+// never waits for I/O. The records keep the claims (Instance::claim); restore() reads them back after a start.
+//
+// Rules as in OpenStack's placement: capacity = (total - reserved) * allocation ratio, and no single instance gets more than
+// the host really has (placement's max_unit).
 
+#include <cstdint>
 #include <map>
 #include <mutex>
 #include <optional>
+#include <string>
+#include <utility>
+#include <vector>
 
 #include "agent/core/values.h"
 
 namespace ca {
 
-struct HostCapacity {
-  std::int64_t vcpus = 0, memory_mib = 0, disk_gib = 0;
-  std::int64_t reserved_vcpus = 0, reserved_memory_mib = 0, reserved_disk_gib = 0;
-  double cpu_ratio = 1.0, ram_ratio = 1.0, disk_ratio = 1.0;
+struct Inventory {
+  std::int64_t total = 0;
+  std::int64_t reserved = 0;
+  double ratio = 1.0;
+
+  // Rounded down; 0 when more is reserved than there is.
+  [[nodiscard]] std::int64_t capacity() const;
 };
 
+struct HostCapacity {
+  Inventory vcpus;       // CPUs
+  Inventory memory_mib;
+  Inventory disk_gib;    // of the file system under instances_path
+};
+
+// [DEFAULT] reserved_host_disk_mb in the unit of HostCapacity::disk_gib, rounded up as nova does.
+[[nodiscard]] std::int64_t reserved_disk_gib(std::int64_t reserved_mib);
+
+struct ClaimUsage {
+  HostCapacity host;
+  Claim used;
+  std::int64_t instances = 0;
+};
+
+// Thread-safe.
 class ClaimTable {
  public:
-  void set_capacity(const HostCapacity& capacity);
-  // Idempotent for the same uuid and claim. kNoResources with the numbers of every resource that is short; kUnavailable while
-  // the capacity is not known yet.
+  explicit ClaimTable(HostCapacity host);
+
+  // When the host is asked again (memory or CPUs plugged, file system grown). Claims stay, even where they no longer fit.
+  void set_host(HostCapacity host);
+
+  // kNoResources with the numbers of everything that is short; kInvalid for a negative amount; kConflict when the instance already
+  // holds a different claim. Holding the same claim already is success.
   Result<void> try_claim(const Uuid& uuid, const Claim& claim);
-  // A claim that an earlier run was granted: taken without a check.
-  void restore(const Uuid& uuid, const Claim& claim);
-  void release(const Uuid& uuid);  // idempotent
-  [[nodiscard]] Claim usage() const;
+  // Nothing to release is success.
+  void release(const Uuid& uuid);
+  // Replaces all claims by those of the records, without asking whether they fit: they exist.
+  void restore(const std::vector<std::pair<Uuid, Claim>>& claims);
+
+  [[nodiscard]] std::optional<Claim> find(const Uuid& uuid) const;
+  [[nodiscard]] ClaimUsage usage() const;
 
  private:
   mutable std::mutex mutex_;
-  std::optional<HostCapacity> capacity_;
+  HostCapacity host_;
   std::map<Uuid, Claim> claims_;
   Claim used_;
 };
