@@ -11,7 +11,7 @@
 #include "agent/bus/dispatcher.h"
 #include "agent/bus/spool.h"
 #include "agent/host_monitor.h"
-#include "agent/reconcile/reconciler.h"
+#include "agent/reconcile/loop/reconciler.h"
 #include "agent/service_notify.h"
 #include "agent/token.h"
 #include "agent/verbs/verb_table.h"
@@ -60,7 +60,7 @@ struct Agent::Parts {
   std::unique_ptr<ImageCache> images;
   std::unique_ptr<ImageStore> image_store;
   std::unique_ptr<DiskBackend> disks;
-  ClaimTable claims;
+  ClaimTable claims{HostCapacity{}};
   DomainEvents events;
   std::unique_ptr<WorkerPool> workers;
   std::unique_ptr<HostMonitor> host;
@@ -115,9 +115,11 @@ Result<void> Agent::Parts::open_store() {
 }
 
 void Agent::Parts::restore_claims() {
+  std::vector<std::pair<Uuid, Claim>> held;
   for (const auto& instance : store->all<Instance>()) {
-    if (instance->claim) claims.restore(instance->uuid, *instance->claim);
+    if (instance->claim) held.emplace_back(instance->uuid, *instance->claim);
   }
+  claims.restore(held);
 }
 
 // An upload that a crash cut off: its image is queued again, its file is gone.
@@ -206,12 +208,10 @@ bool Agent::drain() {
   return p.workers->drain(std::chrono::seconds(2)) && ended;
 }
 
-std::vector<std::string> Agent::fault_points() const {
-  Parts& p = *parts_;
-  Journal names(*p.store, *p.workers, p.timers, p.clock, std::chrono::seconds(1));
-  Services services{p.config, p.paths, p.clock, *p.store, *p.hypervisor, p.events, *p.networks, *p.images, *p.disks, p.claims, {}};
-  add_verbs(names, services);
-  return names.fault_points();
+Result<std::vector<std::string>> Agent::fault_points() {
+  CA_TRY_VOID(parts_->make_folders());
+  CA_TRY_VOID(parts_->open_store());
+  return parts_->journal->fault_points();
 }
 
 }  // namespace ca

@@ -20,7 +20,8 @@ class Agent {
   // No new work; running steps end and are recorded; then everything is closed. False: some step did not end in time (the journal
   // resumes it at the next start).
   bool drain();
-  [[nodiscard]] std::vector<std::string> fault_points() const;
+  // Instead of start().
+  [[nodiscard]] Result<std::vector<std::string>> fault_points();
 
  private:
   struct Parts;

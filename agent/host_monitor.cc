@@ -18,17 +18,10 @@ Result<void> HostMonitor::refresh() {
   if (::statvfs(config_.instances_path.c_str(), &disk) != 0) return fail_errno(errno, "cannot look at " + config_.instances_path);
   const auto gib = [&](std::uint64_t blocks) { return static_cast<std::int64_t>(blocks * disk.f_frsize >> 30); };
   CA_TRY(const HostFacts facts, hypervisor_.host_facts());
-  HostCapacity capacity;
-  capacity.vcpus = facts.cpus;
-  capacity.memory_mib = facts.memory_mib;
-  capacity.disk_gib = gib(disk.f_blocks);
-  capacity.cpu_ratio = config_.cpu_allocation_ratio;
-  capacity.ram_ratio = config_.ram_allocation_ratio;
-  capacity.disk_ratio = config_.disk_allocation_ratio;
-  capacity.reserved_vcpus = config_.reserved_host_cpus;
-  capacity.reserved_memory_mib = config_.reserved_host_memory_mb;
-  capacity.reserved_disk_gib = (config_.reserved_host_disk_mb + 1023) / 1024;
-  claims_.set_capacity(capacity);
+  const HostCapacity capacity{{facts.cpus, config_.reserved_host_cpus, config_.cpu_allocation_ratio},
+                              {facts.memory_mib, config_.reserved_host_memory_mb, config_.ram_allocation_ratio},
+                              {gib(disk.f_blocks), reserved_disk_gib(config_.reserved_host_disk_mb), config_.disk_allocation_ratio}};
+  claims_.set_host(capacity);
   const std::lock_guard lock(mutex_);
   view_.facts = facts;
   view_.disk_total_gib = gib(disk.f_blocks);

@@ -112,7 +112,9 @@ int main(int argc, char** argv) {
 
   ca::Agent agent(loaded->config);
   if (line.list_fault_points) {
-    for (const std::string& point : agent.fault_points()) std::cout << point << "\n";
+    const auto points = agent.fault_points();
+    if (!points) return fail_start(points.error());
+    for (const std::string& point : *points) std::cout << point << "\n";
     return 0;
   }
   if (const auto started = agent.start(); !started) return fail_start(started.error());

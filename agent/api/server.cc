@@ -1,7 +1,10 @@
 #include "agent/api/server.h"
 
+// Without it cpprestsdk defines a macro U, which collides with fmt.
+#define _TURN_OFF_PLATFORM_STRING
 #include <cpprest/containerstream.h>
 #include <cpprest/http_listener.h>
+#include <cpprest/rawptrstream.h>
 #include <fmt/format.h>
 #include <openssl/crypto.h>
 #include <spdlog/spdlog.h>
@@ -131,13 +134,13 @@ struct ApiServer::Impl {
       return;
     }
     concurrency::streams::container_buffer<std::string> buffer;
-    request.body().read(buffer, limit + 1).then([this, request, api, buffer, &handler, service, limit](const pplx::task<std::size_t>& read) mutable {
+    request.body().read(buffer, limit + 1).then([this, request, api = ApiRequest(api), buffer, &handler, service, limit](const pplx::task<std::size_t>& read) mutable {
       try {
         if (read.get() > limit) {
           send(request, api.request_id, service, fail(Code::kTooLarge, fmt::format("a body of more than {} bytes", limit)));
           return;
         }
-        api.raw_body = std::move(buffer.collection());
+        api.raw_body = buffer.collection();
         handler(api, [request, id = api.request_id, service](Result<ApiResponse> outcome) { send(request, id, service, std::move(outcome)); });
       } catch (const std::exception& e) {
         send(request, api.request_id, service, fail(Code::kInternal, fmt::format("{} {} failed: {}", api.method, request.request_uri().path(), e.what())));

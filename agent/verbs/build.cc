@@ -68,6 +68,7 @@ Step claim_step(Services& s) {
   Step step{.name = "claim", .limit = std::chrono::seconds(10), .run = {}, .undo = {}, .task = TaskState::kNone};
   step.run = [&s](StepContext& ctx) -> Result<void> {
     const Claim claim = claim_of(ctx.instance());
+    if (s.claims.usage().host.vcpus.total == 0) return fail(Code::kUnavailable, "the host's capacity is not known yet: libvirt was not asked so far");
     CA_TRY_VOID(s.claims.try_claim(ctx.instance().uuid, claim));
     ctx.on_commit([claim](Tx&, Instance& record) -> Result<void> {
       record.claim = claim;

@@ -1,24 +1,13 @@
 #pragma once
 // GuestSpec from the JSON files in tests/data; members that are missing keep the struct's defaults.
 
-#include <gtest/gtest.h>
-
-#include <fstream>
 #include <nlohmann/json.hpp>
-#include <sstream>
 
 #include "agent/core/records_json.h"
 #include "agent/domainxml/domain_xml.h"
+#include "tests/unit/test_data.h"
 
 namespace ca::test {
-
-inline std::string read_data(const std::string& name) {
-  std::ifstream file(std::string(TEST_DATA_DIR) + "/" + name, std::ios::binary);
-  EXPECT_TRUE(file) << "cannot read " << name;
-  std::ostringstream text;
-  text << file.rdbuf();
-  return text.str();
-}
 
 template <typename T>
 void take(const Json& json, const char* name, T& into) {

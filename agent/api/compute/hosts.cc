@@ -85,7 +85,7 @@ Json hypervisor_view(ApiServices& s, bool detail) {
             {"state", host.hypervisor_up && !service.forced_down ? "up" : "down"},
             {"status", service.disabled ? "disabled" : "enabled"}};
   if (!detail) return view;
-  const auto usage = s.verbs.claims.usage();
+  const Claim usage = s.verbs.claims.usage().used;
   const Config& config = s.verbs.config;
   const std::int64_t memory = host.facts ? host.facts->memory_mib : 0;
   const std::int64_t memory_used = usage.memory_mib + config.reserved_host_memory_mb;
