@@ -51,8 +51,8 @@ tl::unexpected<Error> start_failed(Error cause, const Network& network) {
 
 class BridgeNetworkDriver final : public NetworkDriver {
  public:
-  BridgeNetworkDriver(std::unique_ptr<HostNetworks> networks, std::unique_ptr<HostLinks> links, BridgeNetworkOptions options)
-      : networks_(std::move(networks)), links_(std::move(links)), options_(std::move(options)) {}
+  BridgeNetworkDriver(HostNetworks& networks, std::unique_ptr<HostLinks> links, BridgeNetworkOptions options)
+      : networks_(networks), links_(std::move(links)), options_(std::move(options)) {}
 
   std::string bridge_for(const Network& network) const override {
     return network.kind == NetworkKind::kBridge ? network.bridge : "br" + network.id.substr(0, 11);
@@ -73,7 +73,7 @@ class BridgeNetworkDriver final : public NetworkDriver {
   Result<void> put_host(const Network& network, const SeenNetwork& seen, const DhcpHost& host);
   Result<void> drop_leases(const Network& network, const SeenNetwork& seen, const std::string& mac, const std::string& ip_address, bool keep);
 
-  std::unique_ptr<HostNetworks> networks_;
+  HostNetworks& networks_;
   std::unique_ptr<HostLinks> links_;
   BridgeNetworkOptions options_;
 };
@@ -85,14 +85,14 @@ Result<void> BridgeNetworkDriver::check_bridge(const Network& network) {
 }
 
 Result<SeenNetwork> BridgeNetworkDriver::read(const std::string& uuid) {
-  CA_TRY(const std::string xml, networks_->xml(uuid));
+  CA_TRY(const std::string xml, networks_.xml(uuid));
   return net::read_network_xml(xml);
 }
 
 Result<void> BridgeNetworkDriver::ensure(const Network& network, const std::vector<Subnet>& subnets) {
   if (network.kind == NetworkKind::kBridge) return check_bridge(network);
   CA_TRY(const NetworkPlan plan, net::plan_network(network, subnets, bridge_for(network), options_.dhcp_domain));
-  auto found = networks_->find(network.id);
+  auto found = networks_.find(network.id);
   if (!found && found.error().code == Code::kNotFound) return make_new(network, plan);
   if (!found) return tl::unexpected<Error>(std::move(found).error());
   CA_TRY(const SeenNetwork seen, read(network.id));
@@ -102,18 +102,18 @@ Result<void> BridgeNetworkDriver::ensure(const Network& network, const std::vect
     CA_TRY_VOID(check_overlap(plan));
     CA_TRY_VOID(start(network, plan));
   }
-  if (!found->autostart) return networks_->set_autostart(network.id);
+  if (!found->autostart) return networks_.set_autostart(network.id);
   return {};
 }
 
 Result<void> BridgeNetworkDriver::make_new(const Network& network, const NetworkPlan& plan) {
   CA_TRY_VOID(check_overlap(plan));
-  CA_TRY_VOID(networks_->define(net::network_xml(plan, {})));
+  CA_TRY_VOID(networks_.define(net::network_xml(plan, {})));
   if (auto started = start(network, plan); !started) {
-    static_cast<void>(networks_->undefine(network.id));  // the failure to start is what the caller must hear
+    static_cast<void>(networks_.undefine(network.id));  // the failure to start is what the caller must hear
     return started;
   }
-  return networks_->set_autostart(network.id);
+  return networks_.set_autostart(network.id);
 }
 
 Result<void> BridgeNetworkDriver::change(const Network& network, const NetworkPlan& plan, const SeenNetwork& seen, bool active) {
@@ -127,8 +127,8 @@ Result<void> BridgeNetworkDriver::change(const Network& network, const NetworkPl
     }
   }
   CA_TRY_VOID(check_overlap(plan));
-  CA_TRY_VOID(networks_->define(net::network_xml(plan, seen.hosts)));
-  if (active) CA_TRY_VOID(networks_->destroy(network.id));
+  CA_TRY_VOID(networks_.define(net::network_xml(plan, seen.hosts)));
+  if (active) CA_TRY_VOID(networks_.destroy(network.id));
   return start(network, plan);
 }
 
@@ -142,7 +142,7 @@ Result<void> BridgeNetworkDriver::start(const Network& network, const NetworkPla
     }
     CA_TRY_VOID(links_->remove_bridge(plan.bridge));
   }
-  if (auto started = networks_->start(network.id); !started) return start_failed(std::move(started).error(), network);
+  if (auto started = networks_.start(network.id); !started) return start_failed(std::move(started).error(), network);
   return {};
 }
 
@@ -162,7 +162,7 @@ Result<void> BridgeNetworkDriver::check_overlap(const NetworkPlan& plan) {
 }
 
 Result<void> BridgeNetworkDriver::check_other_networks(const NetworkPlan& plan, const std::vector<Prefix>& wanted) {
-  CA_TRY(const auto others, networks_->list());
+  CA_TRY(const auto others, networks_.list());
   for (const auto& other : others) {
     if (other.uuid == plan.uuid) continue;
     auto seen = read(other.uuid);
@@ -182,8 +182,8 @@ Result<void> BridgeNetworkDriver::check_other_networks(const NetworkPlan& plan, 
 
 Result<void> BridgeNetworkDriver::remove(const Network& network) {
   if (network.kind == NetworkKind::kBridge) return {};
-  CA_TRY_VOID(networks_->destroy(network.id));
-  return networks_->undefine(network.id);
+  CA_TRY_VOID(networks_.destroy(network.id));
+  return networks_.undefine(network.id);
 }
 
 Result<void> BridgeNetworkDriver::plug(const Network& network, const Port& port, const std::string& hostname) {
@@ -214,7 +214,7 @@ Result<void> BridgeNetworkDriver::put_host(const Network& network, const SeenNet
   const auto same_mac = std::ranges::find(seen.hosts, host.mac, &DhcpHost::mac);
   if (same_mac != seen.hosts.end() && *same_mac == host) return {};
   const auto change = same_mac == seen.hosts.end() ? HostNetworks::DhcpHostChange::kAdd : HostNetworks::DhcpHostChange::kModify;
-  return networks_->change_dhcp_host(network.id, change, net::dhcp_host_xml(host));
+  return networks_.change_dhcp_host(network.id, change, net::dhcp_host_xml(host));
 }
 
 // Gives back the leases that stand in the way: what `mac` holds and, when `keep`, not its own `ip_address` but whoever else has it.
@@ -222,7 +222,7 @@ Result<void> BridgeNetworkDriver::drop_leases(const Network& network, const Seen
                                               const std::string& ip_address, bool keep) {
   const auto server = net::dhcp_prefix(seen.plan);
   if (!server) return {};
-  CA_TRY(const auto leases, networks_->leases(network.id));
+  CA_TRY(const auto leases, networks_.leases(network.id));
   for (const auto& lease : leases) {
     const bool own_mac = lease.mac == mac;
     const bool own_ip = lease.ip_address == ip_address;
@@ -239,7 +239,7 @@ Result<void> BridgeNetworkDriver::unplug(const Network& network, const Port& por
     if (seen) {
       const auto host = std::ranges::find(seen->hosts, port.mac_address, &DhcpHost::mac);
       if (host != seen->hosts.end()) {
-        auto removed = networks_->change_dhcp_host(network.id, HostNetworks::DhcpHostChange::kDelete, net::dhcp_host_xml(*host));
+        auto removed = networks_.change_dhcp_host(network.id, HostNetworks::DhcpHostChange::kDelete, net::dhcp_host_xml(*host));
         if (!removed && removed.error().code != Code::kNotFound && removed.error().code != Code::kConflict) return removed;
       }
       CA_TRY_VOID(drop_leases(network, *seen, port.mac_address, {}, false));
@@ -250,9 +250,8 @@ Result<void> BridgeNetworkDriver::unplug(const Network& network, const Port& por
 
 }  // namespace
 
-std::unique_ptr<NetworkDriver> make_bridge_network_driver(std::unique_ptr<HostNetworks> networks, std::unique_ptr<HostLinks> links,
-                                                          BridgeNetworkOptions options) {
-  return std::make_unique<BridgeNetworkDriver>(std::move(networks), std::move(links), std::move(options));
+std::unique_ptr<NetworkDriver> make_bridge_network_driver(HostNetworks& networks, BridgeNetworkOptions options, std::unique_ptr<HostLinks> links) {
+  return std::make_unique<BridgeNetworkDriver>(networks, std::move(links), std::move(options));
 }
 
 }  // namespace ca

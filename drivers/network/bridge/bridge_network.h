@@ -15,8 +15,8 @@ struct BridgeNetworkOptions {
   std::string dhcp_domain = "novalocal";
 };
 
-[[nodiscard]] std::unique_ptr<NetworkDriver> make_bridge_network_driver(std::unique_ptr<HostNetworks> networks,
-                                                                        std::unique_ptr<HostLinks> links,
-                                                                        BridgeNetworkOptions options = {});
+// `networks` outlives the driver.
+[[nodiscard]] std::unique_ptr<NetworkDriver> make_bridge_network_driver(HostNetworks& networks, BridgeNetworkOptions options = {},
+                                                                        std::unique_ptr<HostLinks> links = make_host_links());
 
 }  // namespace ca
