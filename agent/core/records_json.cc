@@ -378,6 +378,25 @@ Result<Keypair> keypair_from_json(const Json& json) {
   return reader.done(std::move(k));
 }
 
+Json to_json(const Service& s) {
+  return {{"host", s.host},
+          {"disabled", s.disabled},
+          {"disabled_reason", s.disabled_reason},
+          {"forced_down", s.forced_down},
+          {"updated_us", s.updated_us}};
+}
+
+Result<Service> service_from_json(const Json& json) {
+  Service s;
+  Reader reader(json, "service");
+  reader.get("host", s.host)
+      .get("disabled", s.disabled)
+      .get("disabled_reason", s.disabled_reason)
+      .get("forced_down", s.forced_down)
+      .get("updated_us", s.updated_us);
+  return reader.done(std::move(s));
+}
+
 Json to_json(const Fault& f) {
   return {{"code", to_string(f.code)}, {"step", f.step},
           {"message", f.message},      {"causes", f.causes},

@@ -16,6 +16,7 @@ using Json = nlohmann::json;
 [[nodiscard]] Json to_json(const Subnet& subnet);
 [[nodiscard]] Json to_json(const Port& port);
 [[nodiscard]] Json to_json(const Keypair& keypair);
+[[nodiscard]] Json to_json(const Service& service);
 [[nodiscard]] Json to_json(const Fault& fault);
 [[nodiscard]] Json to_json(const Instance& instance);
 
@@ -25,6 +26,7 @@ using Json = nlohmann::json;
 [[nodiscard]] Result<Subnet> subnet_from_json(const Json& json);
 [[nodiscard]] Result<Port> port_from_json(const Json& json);
 [[nodiscard]] Result<Keypair> keypair_from_json(const Json& json);
+[[nodiscard]] Result<Service> service_from_json(const Json& json);
 [[nodiscard]] Result<Fault> fault_from_json(const Json& json);
 [[nodiscard]] Result<Instance> instance_from_json(const Json& json);
 

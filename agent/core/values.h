@@ -129,6 +129,15 @@ struct Keypair {
   std::int64_t created_us = 0;
 };
 
+// The compute service of one host, as `compute service list` shows it.
+struct Service {
+  std::string host;
+  bool disabled = false;
+  std::string disabled_reason;
+  bool forced_down = false;
+  std::int64_t updated_us = 0;
+};
+
 struct Fault {
   Code code = Code::kInternal;
   std::string step;

@@ -1,0 +1,217 @@
+#include "agent/agent.h"
+
+#include <fmt/format.h>
+#include <pplx/threadpool.h>
+#include <spdlog/spdlog.h>
+#include <sys/stat.h>
+
+#include <filesystem>
+
+#include "agent/api/server.h"
+#include "agent/bus/dispatcher.h"
+#include "agent/bus/spool.h"
+#include "agent/host_monitor.h"
+#include "agent/reconcile/loop/reconciler.h"
+#include "agent/service_notify.h"
+#include "agent/token.h"
+#include "agent/verbs/verb_table.h"
+#include "drivers/disk/qcow2/qcow2_backend.h"
+#include "drivers/disk/raw/raw_backend.h"
+#include "drivers/files/durable_file.h"
+#include "drivers/hypervisor/libvirt/libvirt_hypervisor.h"
+#include "drivers/image/cache/image_cache.h"
+#include "drivers/image/sources/file_image_source.h"
+#include "drivers/network/bridge/bridge_network.h"
+#include "drivers/process/posix/posix_process_runner.h"
+
+namespace ca {
+namespace {
+
+constexpr int kHttpThreads = 2;
+
+std::unique_ptr<DiskBackend> disk_backend(const Config& config) {
+  return config.images_type == "raw" ? make_raw_backend() : make_qcow2_backend();
+}
+
+}  // namespace
+
+// Members are destroyed in reverse order: what is used goes last.
+struct Agent::Parts {
+  explicit Parts(const Config& c)
+      : config(c), paths(config), processes(make_posix_process_runner()), connection(make_libvirt_connection({.uri = config.connection_uri})),
+        hypervisor(make_libvirt_hypervisor(connection)), host_networks(make_libvirt_networks(connection)),
+        networks(make_bridge_network_driver(*host_networks)), image_source(make_file_image_source(paths.image_store())),
+        images(make_image_cache({.base_dir = paths.base_dir(), .locks_dir = paths.locks_dir(), .force_raw_images = config.force_raw_images,
+                                 .qemu_img = config.qemu_img}, *image_source, *processes)),
+        image_store(make_local_image_store(paths.image_store())), disks(disk_backend(config)) {}
+
+  Config config;
+  Paths paths;
+  SystemClock clock;
+  SchemaSet schemas;
+  TimerQueue timers;
+  std::unique_ptr<ProcessRunner> processes;
+  std::unique_ptr<Store> store;
+  std::shared_ptr<LibvirtConnection> connection;
+  std::unique_ptr<Hypervisor> hypervisor;
+  std::unique_ptr<HostNetworks> host_networks;
+  std::unique_ptr<NetworkDriver> networks;
+  std::unique_ptr<ImageSource> image_source;
+  std::unique_ptr<ImageCache> images;
+  std::unique_ptr<ImageStore> image_store;
+  std::unique_ptr<DiskBackend> disks;
+  ClaimTable claims{HostCapacity{}};
+  DomainEvents events;
+  std::unique_ptr<WorkerPool> workers;
+  std::unique_ptr<HostMonitor> host;
+  std::unique_ptr<Services> services;
+  std::unique_ptr<Journal> journal;
+  std::unique_ptr<SpoolBus> bus;
+  std::unique_ptr<Dispatcher> dispatcher;
+  std::unique_ptr<Reconciler> reconciler;
+  std::unique_ptr<ApiServices> api;
+  Router router;
+  std::unique_ptr<ApiServer> server;
+
+  Result<void> make_folders() const;
+  Result<void> open_store();
+  void restore_claims();
+  void forget_half_uploads();
+  void connect();
+  void on_connected();
+};
+
+Result<void> Agent::Parts::make_folders() const {
+  for (const std::string& folder : {config.instances_path, paths.base_dir(), paths.locks_dir(), config.data_path, paths.image_store()}) {
+    if (auto made = make_directories(folder); !made) {
+      return wrap(std::move(made).error(), "cannot make " + folder, "make it, owned by the agent's user");
+    }
+  }
+  // Records, keys and the token are nobody else's business.
+  if (::chmod(config.data_path.c_str(), 0700) != 0) return fail_errno(errno, "cannot restrict " + config.data_path);
+  return {};
+}
+
+Result<void> Agent::Parts::open_store() {
+  CA_TRY(store, Store::open(paths.database(), clock));
+  workers = std::make_unique<WorkerPool>(timers, static_cast<std::size_t>(config.max_workers), static_cast<std::size_t>(config.max_hung_workers));
+  host = std::make_unique<HostMonitor>(config, *hypervisor, claims, *store, *processes);
+  services = std::make_unique<Services>(Services{config, paths, clock, *store, *hypervisor, events, *networks, *images, *disks, claims,
+                                                 [this] { return host->virt(); }});
+  journal = std::make_unique<Journal>(*store, *workers, timers, clock, std::chrono::seconds(config.operation_timeout));
+  add_verbs(*journal, *services);
+  bus = std::make_unique<SpoolBus>(*store, timers);
+  dispatcher = std::make_unique<Dispatcher>(*bus, *journal, *store, schemas, *workers);
+  dispatcher->add_query("get_console_output", [this](const Message& message) { return get_console_output(*services, message); });
+  dispatcher->add_query("ping", [](const Message& message) -> Result<Json> { return Json(message.args.value("arg", "pong")); });
+  reconciler = std::make_unique<Reconciler>(*store, *journal, *hypervisor, *workers, [this](Tx& tx, const std::string& method, const Uuid& uuid) {
+    return publish_order(*api, tx, method, {{"instance", {{"uuid", uuid}}}}, new_request_id());
+  });
+  api = std::make_unique<ApiServices>(ApiServices{*services, *bus, *journal, schemas, *workers, *image_store, [this] { return host->view(); },
+                                                  clock.wall_us()});
+  journal->on_cancel([this](const Uuid& uuid) { events.interrupt(uuid); });
+  journal->on_idle([this](const Uuid& uuid) { reconciler->look_at(uuid); });
+  return {};
+}
+
+void Agent::Parts::restore_claims() {
+  std::vector<std::pair<Uuid, Claim>> held;
+  for (const auto& instance : store->all<Instance>()) {
+    if (instance->claim) held.emplace_back(instance->uuid, *instance->claim);
+  }
+  claims.restore(held);
+}
+
+// An upload that a crash cut off: its image is queued again, its file is gone.
+void Agent::Parts::forget_half_uploads() {
+  for (const auto& image : store->all<ImageMeta>()) {
+    if (image->status == ImageStatus::kSaving) abandon_upload(*api, image->id);
+  }
+  std::error_code error;
+  for (const auto& entry : std::filesystem::directory_iterator(paths.image_store(), error)) {
+    const std::string name = entry.path().filename();
+    if (is_uuid(name) && store->get<ImageMeta>(name)) continue;
+    if (is_uuid(name) || entry.path().extension() == ".part") std::filesystem::remove(entry.path(), error);
+  }
+}
+
+void Agent::Parts::connect() {
+  events.set_sinks([this](const DomainEvent& event) { reconciler->look_at(event.uuid); },
+                   [this](bool up, const std::string& reason) {
+                     host->set_connection(up, reason);
+                     if (up) workers->submit([this](TaskLease& lease) {
+                       lease.rearm(std::chrono::seconds(180), [] { spdlog::error("libvirt did not tell the host's facts in time"); });
+                       on_connected();
+                     });
+                   });
+  hypervisor->start(events);
+  workers->submit([this](TaskLease& lease) {
+    lease.rearm(std::chrono::seconds(60), [] { spdlog::error("the KVM probe did not end in time"); });
+    host->choose_virt_type();
+    journal->wake_parked();
+  });
+}
+
+void Agent::Parts::on_connected() {
+  if (auto facts = host->refresh(); !facts) {
+    spdlog::error("the host's facts can't be read: {}; {}", facts.error().chain(), facts.error().action());
+    return;
+  }
+  journal->wake_parked();
+  reconciler->look_at_all();
+  spdlog::info("ready");
+}
+
+Agent::Agent(const Config& config) {
+  crossplat::threadpool::initialize_with_threads(kHttpThreads);
+  parts_ = std::make_unique<Parts>(config);
+}
+
+Agent::~Agent() = default;
+
+Result<void> Agent::start() {
+  Parts& p = *parts_;
+  CA_TRY_VOID(p.make_folders());
+  CA_TRY_VOID(p.open_store());
+  CA_TRY(const std::string token, load_or_make_token(p.paths.token_file()));
+  p.restore_claims();
+  p.forget_half_uploads();
+  add_server_routes(p.router, *p.api);
+  add_server_action_routes(p.router, *p.api);
+  add_flavor_routes(p.router, *p.api);
+  add_keypair_routes(p.router, *p.api);
+  add_host_routes(p.router, *p.api);
+  add_image_routes(p.router, *p.api);
+  add_network_routes(p.router, *p.api);
+  add_subnet_routes(p.router, *p.api);
+  add_agent_routes(p.router, *p.api);
+  p.server = std::make_unique<ApiServer>(p.router, *p.api, token);
+  CA_TRY_VOID(p.server->open(p.config.api_listen, p.config.api_port));
+  p.connect();
+  CA_TRY(const std::size_t resumed, p.journal->recover());
+  p.bus->start(*p.dispatcher);
+  spdlog::info("compute-agent {} serves host {} on {}:{}, {} instances, {} operations resumed", COMPUTE_AGENT_VERSION, p.config.host,
+               p.config.api_listen, p.config.api_port, p.store->count<Instance>(), resumed);
+  notify_ready();
+  start_watchdog(p.timers);
+  return {};
+}
+
+bool Agent::drain() {
+  Parts& p = *parts_;
+  notify_stopping();
+  p.bus->stop();
+  p.server->close();
+  const bool ended = p.journal->drain(std::chrono::seconds(p.config.drain_timeout));
+  p.hypervisor->stop();
+  p.timers.stop();
+  return p.workers->drain(std::chrono::seconds(2)) && ended;
+}
+
+Result<std::vector<std::string>> Agent::fault_points() {
+  CA_TRY_VOID(parts_->make_folders());
+  CA_TRY_VOID(parts_->open_store());
+  return parts_->journal->fault_points();
+}
+
+}  // namespace ca

@@ -1,0 +1,142 @@
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "agent/api/api_services.h"
+#include "agent/api/compute/server_create.h"
+#include "agent/api/compute/server_view.h"
+#include "agent/core/ids.h"
+
+namespace ca {
+namespace {
+
+using InstanceRow = std::shared_ptr<const Instance>;
+
+Result<InstanceRow> find_server(ApiServices& s, const ApiRequest& request) {
+  auto instance = s.verbs.store.get<Instance>(request.param("id"));
+  if (!instance) {
+    return fail(Code::kNotFound, fmt::format("Instance {} could not be found.", request.param("id")),
+                "`computectl server list` shows the instances");
+  }
+  return instance;
+}
+
+// Filters of GET /servers; unknown ones are ignored, as nova does.
+bool wanted(const ApiRequest& request, const Instance& i) {
+  const std::string name = request.query_or("name", "");
+  if (!name.empty() && i.name.find(name) == std::string::npos) return false;
+  std::string status = request.query_or("status", "");
+  std::ranges::transform(status, status.begin(), [](unsigned char c) { return static_cast<char>(std::toupper(c)); });
+  if (!status.empty() && api_status(i.vm_state, i.task_state) != status) return false;
+  const std::string host = request.query_or("host", "");
+  if (!host.empty() && i.host != host) return false;
+  const std::string image = request.query_or("image", "");
+  if (!image.empty() && i.image.id != image) return false;
+  const std::string flavor = request.query_or("flavor", "");
+  return flavor.empty() || i.flavor.id == flavor;
+}
+
+Result<ApiResponse> list_servers(ApiServices& s, const ApiRequest& request, bool detail) {
+  auto rows = s.verbs.store.all<Instance>();
+  std::erase_if(rows, [&](const InstanceRow& row) { return !wanted(request, *row); });
+  // Newest first, as nova.
+  std::ranges::sort(rows, [](const InstanceRow& a, const InstanceRow& b) {
+    return a->created_us != b->created_us ? a->created_us > b->created_us : a->uuid < b->uuid;
+  });
+  std::vector<std::string> ids;
+  ids.reserve(rows.size());
+  for (const InstanceRow& row : rows) ids.push_back(row->uuid);
+  CA_TRY(const Page page, page_of(request, ids));
+  const ServerViewContext context = detail ? server_view_context(s.verbs.store) : ServerViewContext{};
+  Json servers = Json::array();
+  for (std::size_t i = page.first; i < page.first + page.count; ++i) {
+    servers.push_back(detail ? server_view(*rows[i], context, s.verbs.config.dhcp_domain) : server_brief(*rows[i]));
+  }
+  ApiResponse response;
+  response.body = Json{{"servers", std::move(servers)}};
+  if (page.more && page.count > 0) {
+    const std::string next = fmt::format("/compute/v2.1/servers{}?limit={}&marker={}", detail ? "/detail" : "", page.count,
+                                         ids[page.first + page.count - 1]);
+    (*response.body)["servers_links"] = Json::array({{{"rel", "next"}, {"href", next}}});
+  }
+  return response;
+}
+
+Result<ApiResponse> show_server(ApiServices& s, const ApiRequest& request) {
+  CA_TRY(const InstanceRow row, find_server(s, request));
+  ApiResponse response;
+  response.body = Json{{"server", server_view(*row, server_view_context(s.verbs.store), s.verbs.config.dhcp_domain)}};
+  return response;
+}
+
+Result<ApiResponse> create_servers(ApiServices& s, const ApiRequest& request) {
+  CA_TRY(const Json body, checked_body(s, request, "server_create"));
+  CA_TRY(ServerOrder order, server_order(s, body.at("server")));
+  const auto service = s.verbs.store.get<Service>(s.verbs.config.host);
+  if (service && service->disabled) {
+    return fail(Code::kConflict, fmt::format("No valid host was found: compute service on {} is disabled ({})", s.verbs.config.host,
+                                             service->disabled_reason), "`computectl compute service set --enable` allows builds again");
+  }
+  const std::string reservation = "r-" + new_message_id().substr(0, 8);
+  std::vector<Instance> made;
+  const auto written = s.verbs.store.write(Durability::kFsync, [&](Tx& tx) -> Result<void> {
+    made.clear();
+    for (std::int64_t n = 0; n < order.count; ++n) {
+      Instance instance = order.instance;
+      instance.uuid = new_uuid();
+      instance.reservation_id = reservation;
+      instance.launch_index = n;
+      if (order.count > 1) {
+        instance.name = fmt::format("{}-{}", order.instance.name, n + 1);
+        instance.hostname = order.hostname_given ? order.instance.hostname : hostname_from(instance.name, instance.uuid);
+      } else if (!order.hostname_given) {
+        instance.hostname = hostname_from(instance.name, instance.uuid);
+      }
+      instance.created_us = instance.updated_us = tx.now_us();
+      CA_TRY(instance.number, tx.next_number("instance_number"));
+      CA_TRY_VOID(tx.put(instance));
+      CA_TRY_VOID(publish_order(s, tx, "build_and_run_instance",
+                                {{"instance", to_json(instance)}, {"requested_networks", order.networks}}, request.request_id));
+      made.push_back(std::move(instance));
+    }
+    return {};
+  });
+  if (!written) return tl::unexpected<Error>(written.error());
+  ApiResponse response;
+  response.status = 202;
+  Json server = server_brief(made.front());
+  server.erase("name");
+  server["OS-DCF:diskConfig"] = "MANUAL";
+  server["security_groups"] = Json::array();
+  response.body = Json{{"server", std::move(server)}};
+  response.headers["Location"] = "/compute/v2.1/servers/" + made.front().uuid;
+  return response;
+}
+
+Result<ApiResponse> delete_server(ApiServices& s, const ApiRequest& request) {
+  CA_TRY(const InstanceRow row, find_server(s, request));
+  const Uuid uuid = row->uuid;
+  CA_TRY_VOID(s.verbs.store.write(Durability::kFsync, [&](Tx& tx) -> Result<void> {
+    CA_TRY(Instance record, tx.get<Instance>(uuid));
+    CA_TRY_VOID(check_order(Order::kTerminate, record.vm_state, record.task_state, uuid));
+    record.task_state = TaskState::kDeleting;
+    record.updated_us = tx.now_us();
+    CA_TRY_VOID(tx.put(record));
+    return publish_order(s, tx, "terminate_instance", {{"instance", {{"uuid", uuid}}}}, request.request_id);
+  }));
+  ApiResponse response;
+  response.status = 204;
+  return response;
+}
+
+}  // namespace
+
+void add_server_routes(Router& router, ApiServices& s) {
+  router.add("GET", "/compute/v2.1/servers", [&s](const ApiRequest& r) { return list_servers(s, r, false); });
+  router.add("GET", "/compute/v2.1/servers/detail", [&s](const ApiRequest& r) { return list_servers(s, r, true); });
+  router.add("POST", "/compute/v2.1/servers", [&s](const ApiRequest& r) { return create_servers(s, r); });
+  router.add("GET", "/compute/v2.1/servers/{id}", [&s](const ApiRequest& r) { return show_server(s, r); });
+  router.add("DELETE", "/compute/v2.1/servers/{id}", [&s](const ApiRequest& r) { return delete_server(s, r); });
+}
+
+}  // namespace ca

@@ -1,0 +1,93 @@
+#include <fmt/format.h>
+
+#include "agent/metadata/instance_metadata.h"
+#include "agent/verbs/steps.h"
+#include "drivers/config_drive.h"
+#include "drivers/files/durable_file.h"
+#include "drivers/files/instance_dir.h"
+
+namespace ca {
+namespace {
+
+constexpr std::int64_t kGib = std::int64_t{1} << 30;
+
+// nova's disk.info: path to format, so that a disk's format is never probed.
+Result<void> write_disk_info(Services& s, const Uuid& uuid) {
+  const Json info{{s.paths.disk(uuid), to_string(s.disks.format())}};
+  return write_text_file(s.paths.disk_info(uuid), info.dump(), 0644);
+}
+
+Result<void> write_record_copy(Services& s, const Instance& instance) {
+  return write_text_file(s.paths.record_copy(instance.uuid), to_json(instance).dump(2, ' ', false, Json::error_handler_t::replace), 0600);
+}
+
+}  // namespace
+
+std::int64_t root_bytes(const Instance& instance) {
+  if (instance.flavor.root_gib > 0) return instance.flavor.root_gib * kGib;
+  return instance.image.virtual_size_bytes > 0 ? instance.image.virtual_size_bytes : instance.image.size_bytes;
+}
+
+Step fetch_image_step(Services& s) {
+  return {.name = "fetch_image",
+          .limit = std::chrono::seconds(s.config.operation_timeout),
+          .run = [&s](StepContext& ctx) -> Result<void> {
+            auto base = s.images.fetch(ctx.instance().image);
+            if (!base) return wrap(std::move(base).error(), fmt::format("image {} can't be fetched", ctx.instance().image.id));
+            ctx.scratch()["base"] = {{"path", base->path}, {"format", to_string(base->format)}, {"bytes", base->virtual_size_bytes}};
+            return {};
+          },
+          .undo = {},
+          .task = TaskState::kBlockDeviceMapping};
+}
+
+Step create_disk_step(Services& s) {
+  Step step{.name = "create_disk", .limit = std::chrono::seconds(s.config.operation_timeout), .run = {}, .undo = {}, .task = TaskState::kNone};
+  step.run = [&s](StepContext& ctx) -> Result<void> {
+    const Instance& instance = ctx.instance();
+    const Json base = ctx.scratch().value("base", Json::object());
+    CA_TRY_VOID(make_directories(s.paths.instance_dir(instance.uuid)));
+    DiskSpec spec;
+    spec.path = s.paths.disk(instance.uuid);
+    spec.base_path = base.value("path", "");
+    spec.base_format = disk_format_from(base.value("format", ""));
+    spec.base_virtual_bytes = base.value("bytes", std::int64_t{0});
+    spec.size_bytes = instance.flavor.root_gib > 0 ? root_bytes(instance) : spec.base_virtual_bytes;
+    if (auto made = s.disks.create(spec); !made) {
+      return wrap(std::move(made).error(), fmt::format("cannot create the root disk of {}", instance.uuid));
+    }
+    return write_disk_info(s, instance.uuid);
+  };
+  step.undo = [&s](StepContext& ctx) { return remove_tree(s.paths.instance_dir(ctx.instance().uuid)); };
+  return step;
+}
+
+Step create_config_drive_step(Services& s) {
+  Step step{.name = "create_config_drive", .limit = std::chrono::seconds(60), .run = {}, .undo = {}, .task = TaskState::kNone};
+  step.run = [&s](StepContext& ctx) -> Result<void> {
+    const Instance& instance = ctx.instance();
+    if (instance.config_drive) {
+      CA_TRY(const auto nics, nic_records(s, instance));
+      MetadataInput input{.instance = instance, .ports = {}, .networks = {}, .subnets = {}, .dhcp_domain = s.config.dhcp_domain,
+                          .random_seed = random_bytes(512), .admin_pass = {}};
+      for (const NicRecords& nic : nics) {
+        input.ports.push_back(nic.port);
+        input.networks.push_back(nic.network);
+        input.subnets.insert(input.subnets.end(), nic.subnets.begin(), nic.subnets.end());
+      }
+      CA_TRY(const ConfigDriveFiles files, instance_metadata(input));
+      CA_TRY_VOID(write_config_drive(s.paths.config_drive(instance.uuid), files));
+    }
+    return write_record_copy(s, instance);
+  };
+  step.undo = [&s](StepContext& ctx) { return remove_file(s.paths.config_drive(ctx.instance().uuid)); };
+  return step;
+}
+
+Step remove_directory_step(Services& s) {
+  return {.name = "remove_directory", .limit = std::chrono::seconds(600),
+          .run = [&s](StepContext& ctx) { return remove_tree(s.paths.instance_dir(ctx.instance().uuid)); }, .undo = {},
+          .task = TaskState::kNone};
+}
+
+}  // namespace ca

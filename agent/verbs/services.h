@@ -1,0 +1,40 @@
+#pragma once
+// What verbs work with. Everything is an interface or a value; verbs own none of it.
+
+#include <functional>
+#include <string>
+
+#include "agent/config/config.h"
+#include "agent/config/paths.h"
+#include "agent/core/clock.h"
+#include "agent/resources/claims.h"
+#include "agent/store/store.h"
+#include "agent/verbs/domain_events.h"
+#include "drivers/disk.h"
+#include "drivers/hypervisor.h"
+#include "drivers/image.h"
+#include "drivers/network.h"
+
+namespace ca {
+
+struct VirtChoice {
+  std::string type;    // "kvm" or "qemu"
+  std::string reason;  // why, for the log and `hypervisor show`
+};
+
+struct Services {
+  const Config& config;
+  const Paths& paths;
+  const Clock& clock;
+  Store& store;
+  Hypervisor& hypervisor;
+  DomainEvents& events;
+  NetworkDriver& networks;
+  ImageCache& images;
+  DiskBackend& disks;
+  ClaimTable& claims;
+  // kUnavailable until the probe has ended.
+  std::function<Result<VirtChoice>()> virt;
+};
+
+}  // namespace ca

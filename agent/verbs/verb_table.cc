@@ -1,0 +1,32 @@
+#include "agent/verbs/verb_table.h"
+
+#include "agent/verbs/steps.h"
+
+namespace ca {
+
+void add_verbs(Journal& journal, Services& s) {
+  journal.add(build_and_run_instance(s));
+  journal.add(terminate_instance(s));
+  journal.add(start_instance(s));
+  journal.add(stop_instance(s));
+  journal.add(reboot_instance(s));
+}
+
+Result<Instance> accept_order(Order order, const Message& message, Tx& tx) {
+  const Uuid uuid = message.args.at("instance").at("uuid").get<std::string>();
+  auto record = tx.get<Instance>(uuid);
+  if (!record) {
+    return fail(Code::kNotFound, "Instance " + uuid + " could not be found.", "`computectl server list` shows the instances");
+  }
+  CA_TRY_VOID(check_order(order, record->vm_state, record->task_state, uuid));
+  return record;
+}
+
+Result<void> settle_failed(Services&, Tx&, Instance& record, const Fault& fault) {
+  // What the domain really does is looked at right after, when the strand is free (reconcile).
+  record.task_state = TaskState::kNone;
+  record.fault = fault;
+  return {};
+}
+
+}  // namespace ca

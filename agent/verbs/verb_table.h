@@ -1,0 +1,21 @@
+#pragma once
+// Every verb there is. A new verb is a file with a function like these, and a line in add_verbs().
+
+#include "agent/journal/journal.h"
+#include "agent/verbs/services.h"
+
+namespace ca {
+
+[[nodiscard]] Verb build_and_run_instance(Services& s);
+[[nodiscard]] Verb terminate_instance(Services& s);
+[[nodiscard]] Verb start_instance(Services& s);
+[[nodiscard]] Verb stop_instance(Services& s);
+[[nodiscard]] Verb reboot_instance(Services& s);
+
+// `s` outlives the journal.
+void add_verbs(Journal& journal, Services& s);
+
+// Query get_console_output: {"output": "..."}; tail_length in lines, none or -1: all that is kept (the last 1 MiB).
+[[nodiscard]] Result<Json> get_console_output(Services& s, const Message& message);
+
+}  // namespace ca

@@ -1,0 +1,48 @@
+#include "drivers/disk/raw/raw_backend.h"
+
+#include <fmt/format.h>
+
+#include "drivers/disk/base_check.h"
+#include "drivers/files/durable_file.h"
+#include "drivers/files/sparse_copy.h"
+
+namespace ca {
+namespace {
+
+class RawBackend final : public DiskBackend {
+ public:
+  [[nodiscard]] DiskFormat format() const override { return DiskFormat::kRaw; }
+
+  Result<void> create(const DiskSpec& spec) override {
+    auto made = make(spec);
+    if (!made) return wrap(std::move(made).error(), "cannot create disk " + spec.path);
+    return made;
+  }
+
+  Result<void> remove(const std::string& path) override {
+    CA_TRY_VOID(remove_file(path + ".part"));
+    return remove_file(path);
+  }
+
+ private:
+  static Result<void> make(const DiskSpec& spec) {
+    CA_TRY(const bool exists, regular_file_exists(spec.path));
+    if (exists) return {};
+    if (spec.base_format != DiskFormat::kRaw) {
+      return fail(Code::kInvalid, fmt::format("a raw disk is a copy of a raw base, but {} is {}", spec.base_path, to_string(spec.base_format)),
+                  "set force_raw_images = true, or images_type = qcow2");
+    }
+    CA_TRY_VOID(check_disk_spec(spec));
+    CA_TRY(const OpenedFile base, open_regular(spec.base_path));
+    CA_TRY(DurableFile file, DurableFile::create(spec.path, 0600));
+    CA_TRY_VOID(sparse_copy(base.fd.get(), spec.base_path, file.fd(), file.part_path(), base.info.st_size));
+    CA_TRY_VOID(file.set_size(spec.size_bytes));
+    return file.commit();
+  }
+};
+
+}  // namespace
+
+std::unique_ptr<DiskBackend> make_raw_backend() { return std::make_unique<RawBackend>(); }
+
+}  // namespace ca

@@ -1,0 +1,302 @@
+#include "drivers/hypervisor/fake/fake_hypervisor.h"
+
+#include <pugixml.hpp>
+#include <utility>
+
+#include "agent/core/ids.h"
+
+namespace ca {
+
+using Kind = DomainEvent::Kind;
+
+FakeHypervisor::FakeHypervisor() {
+  facts_ = HostFacts{.hostname = "fake", .arch = "x86_64", .cpu_model = "qemu64", .cpu_vendor = "AMD", .cpu_features = {"sse2"},
+                     .cpus = 8, .sockets = 1, .cores = 8, .threads = 1, .memory_mib = 16384, .hypervisor_type = "QEMU",
+                     .hypervisor_version = 7002000, .library_version = 9000000, .emulator = "/usr/bin/qemu-system-x86_64"};
+}
+
+FakeHypervisor::~FakeHypervisor() { stop(); }
+
+void FakeHypervisor::start(HypervisorListener& listener) {
+  const std::lock_guard lock(mutex_);
+  if (listener_ != nullptr) return;
+  listener_ = &listener;
+  stopping_ = false;
+  if (reachable_) enqueue([](HypervisorListener& to) { to.on_connection(true, "fake:///"); });
+  thread_ = std::thread([this] { run(); });
+}
+
+void FakeHypervisor::stop() {
+  faults_.release_all();
+  {
+    const std::lock_guard lock(mutex_);
+    if (listener_ == nullptr) return;
+    stopping_ = true;
+    changed_.notify_all();
+  }
+  thread_.join();
+  const std::lock_guard lock(mutex_);
+  listener_ = nullptr;
+  queue_.clear();
+  held_.clear();
+}
+
+bool FakeHypervisor::connected() const {
+  const std::lock_guard lock(mutex_);
+  return reachable_ && listener_ != nullptr;
+}
+
+template <typename T>
+Result<T> FakeHypervisor::call(const std::string& method, const std::string& uuid, const std::function<Result<T>()>& effect) {
+  CA_TRY_VOID(faults_.enter(method, uuid));
+  Result<T> result = [&]() -> Result<T> {
+    const std::lock_guard lock(mutex_);
+    if (!reachable_ || listener_ == nullptr) return fail(Code::kUnavailable, "the fake hypervisor is not connected");
+    return effect();
+  }();
+  CA_TRY_VOID(faults_.leave(method));
+  return result;
+}
+
+Result<FakeHypervisor::Domain*> FakeHypervisor::find(const std::string& uuid) {
+  const auto it = domains_.find(uuid);
+  if (it == domains_.end()) return fail(Code::kNotFound, "cannot find domain " + uuid);
+  return &it->second;
+}
+
+Result<HostFacts> FakeHypervisor::host_facts() {
+  return call<HostFacts>("host_facts", "", [this]() -> Result<HostFacts> { return facts_; });
+}
+
+Result<std::vector<DomainSeen>> FakeHypervisor::list_domains() {
+  return call<std::vector<DomainSeen>>("list_domains", "", [this]() -> Result<std::vector<DomainSeen>> {
+    std::vector<DomainSeen> all;
+    for (const auto& [uuid, domain] : domains_) {
+      all.push_back({.uuid = uuid, .name = domain.name, .state = domain.state, .persistent = domain.persistent});
+    }
+    return all;
+  });
+}
+
+Result<PowerState> FakeHypervisor::power_state(const std::string& uuid) {
+  return call<PowerState>("power_state", uuid, [&]() -> Result<PowerState> {
+    CA_TRY(const Domain* domain, find(uuid));
+    return domain->state;
+  });
+}
+
+Result<std::string> FakeHypervisor::domain_xml(const std::string& uuid) {
+  return call<std::string>("domain_xml", uuid, [&]() -> Result<std::string> {
+    CA_TRY(const Domain* domain, find(uuid));
+    return domain->xml;
+  });
+}
+
+Result<void> FakeHypervisor::define(const std::string& xml) {
+  pugi::xml_document document;
+  const bool parsed = document.load_buffer(xml.data(), xml.size());
+  const auto root = document.child("domain");
+  const std::string uuid = root.child_value("uuid");
+  const std::string name = root.child_value("name");
+  return call<void>("define", uuid, [&]() -> Result<void> {
+    if (!parsed || !is_uuid(uuid) || name.empty()) return fail(Code::kInvalid, "cannot define the domain: no <domain> with uuid and name");
+    for (const auto& [other, domain] : domains_) {
+      if (other != uuid && domain.name == name) return fail(Code::kConflict, "domain '" + name + "' already exists with uuid " + other);
+    }
+    const bool added = !domains_.contains(uuid);
+    Domain& domain = domains_[uuid];
+    domain.name = name;
+    domain.xml = xml;
+    domain.persistent = true;
+    emit(uuid, domain, Kind::kDefined, added ? "added" : "updated");
+    return {};
+  });
+}
+
+Result<void> FakeHypervisor::create(const std::string& uuid) {
+  return call<void>("create", uuid, [&]() -> Result<void> {
+    CA_TRY(Domain* const domain, find(uuid));
+    if (domain->state != PowerState::kShutdown) return {};
+    domain->state = PowerState::kRunning;
+    emit(uuid, *domain, Kind::kResumed, "unpaused");
+    emit(uuid, *domain, Kind::kStarted, "booted");
+    return {};
+  });
+}
+
+Result<void> FakeHypervisor::shutdown(const std::string& uuid) {
+  return call<void>("shutdown", uuid, [&]() -> Result<void> {
+    CA_TRY(const Domain* domain, find(uuid));
+    if (domain->state == PowerState::kShutdown) return fail(Code::kConflict, "domain " + uuid + " is not running");
+    if (!ignores_acpi_) power_off(domains_.find(uuid), Kind::kShutdown, "shutdown");
+    return {};
+  });
+}
+
+Result<void> FakeHypervisor::reboot(const std::string& uuid) {
+  return call<void>("reboot", uuid, [&]() -> Result<void> {
+    CA_TRY(const Domain* domain, find(uuid));
+    if (domain->state == PowerState::kShutdown) return fail(Code::kConflict, "domain " + uuid + " is not running");
+    if (!ignores_acpi_) emit(uuid, *domain, Kind::kRebooted, "reboot");
+    return {};
+  });
+}
+
+Result<void> FakeHypervisor::resume(const std::string& uuid) {
+  return call<void>("resume", uuid, [&]() -> Result<void> {
+    CA_TRY(Domain* const domain, find(uuid));
+    if (domain->state == PowerState::kShutdown) return fail(Code::kConflict, "domain " + uuid + " is not running");
+    if (std::exchange(domain->state, PowerState::kRunning) == PowerState::kPaused) emit(uuid, *domain, Kind::kResumed, "unpaused");
+    return {};
+  });
+}
+
+Result<void> FakeHypervisor::destroy(const std::string& uuid) {
+  return call<void>("destroy", uuid, [&]() -> Result<void> {
+    const auto it = domains_.find(uuid);
+    if (it != domains_.end() && it->second.state != PowerState::kShutdown) power_off(it, Kind::kStopped, "destroyed");
+    return {};
+  });
+}
+
+Result<void> FakeHypervisor::undefine(const std::string& uuid) {
+  return call<void>("undefine", uuid, [&]() -> Result<void> {
+    const auto it = domains_.find(uuid);
+    if (it == domains_.end() || !it->second.persistent) return {};
+    it->second.persistent = false;
+    emit(uuid, it->second, Kind::kUndefined, "removed");
+    if (it->second.state == PowerState::kShutdown) domains_.erase(it);
+    return {};
+  });
+}
+
+void FakeHypervisor::power_off(Domains::iterator it, Kind first, const std::string& detail) {
+  it->second.state = PowerState::kShutdown;
+  if (first == Kind::kShutdown) emit(it->first, it->second, Kind::kShutdown, "finished");
+  emit(it->first, it->second, Kind::kStopped, detail);
+  if (!it->second.persistent) domains_.erase(it);
+}
+
+void FakeHypervisor::set_facts(HostFacts facts) {
+  const std::lock_guard lock(mutex_);
+  facts_ = std::move(facts);
+}
+
+void FakeHypervisor::lose_connection(const std::string& reason) {
+  const std::lock_guard lock(mutex_);
+  if (!std::exchange(reachable_, false)) return;
+  enqueue([reason](HypervisorListener& to) { to.on_connection(false, reason); });
+}
+
+void FakeHypervisor::restore_connection() {
+  const std::lock_guard lock(mutex_);
+  if (std::exchange(reachable_, true)) return;
+  enqueue([](HypervisorListener& to) { to.on_connection(true, "fake:///"); });
+}
+
+void FakeHypervisor::start_disconnected() {
+  const std::lock_guard lock(mutex_);
+  reachable_ = false;
+}
+
+void FakeHypervisor::hold_events() {
+  const std::lock_guard lock(mutex_);
+  holding_ = true;
+}
+
+void FakeHypervisor::release_events() {
+  const std::lock_guard lock(mutex_);
+  holding_ = false;
+  for (auto& delivery : held_) enqueue(std::move(delivery));
+  held_.clear();
+}
+
+void FakeHypervisor::drop_events(int count) {
+  const std::lock_guard lock(mutex_);
+  to_drop_ += count;
+}
+
+void FakeHypervisor::flush_events() {
+  std::unique_lock lock(mutex_);
+  changed_.wait(lock, [this] { return (queue_.empty() && !delivering_) || stopping_ || listener_ == nullptr; });
+}
+
+void FakeHypervisor::set_guest_ignores_acpi(bool ignores) {
+  const std::lock_guard lock(mutex_);
+  ignores_acpi_ = ignores;
+}
+
+void FakeHypervisor::guest_powers_off(const std::string& uuid) {
+  const std::lock_guard lock(mutex_);
+  const auto it = domains_.find(uuid);
+  if (it != domains_.end() && it->second.state != PowerState::kShutdown) power_off(it, Kind::kShutdown, "shutdown");
+}
+
+void FakeHypervisor::guest_crashes(const std::string& uuid) {
+  const std::lock_guard lock(mutex_);
+  const auto it = domains_.find(uuid);
+  if (it != domains_.end() && it->second.state != PowerState::kShutdown) power_off(it, Kind::kStopped, "crashed");
+}
+
+void FakeHypervisor::pause(const std::string& uuid) {
+  const std::lock_guard lock(mutex_);
+  const auto it = domains_.find(uuid);
+  if (it == domains_.end() || it->second.state != PowerState::kRunning) return;
+  it->second.state = PowerState::kPaused;
+  emit(uuid, it->second, Kind::kSuspended, "paused");
+}
+
+std::vector<std::string> FakeHypervisor::defined() const {
+  const std::lock_guard lock(mutex_);
+  std::vector<std::string> uuids;
+  for (const auto& [uuid, domain] : domains_) uuids.push_back(uuid);
+  return uuids;
+}
+
+std::vector<std::string> FakeHypervisor::running() const {
+  const std::lock_guard lock(mutex_);
+  std::vector<std::string> uuids;
+  for (const auto& [uuid, domain] : domains_) {
+    if (domain.state != PowerState::kShutdown) uuids.push_back(uuid);
+  }
+  return uuids;
+}
+
+void FakeHypervisor::emit(const std::string& uuid, const Domain& domain, Kind kind, const std::string& detail) {
+  if (!reachable_) return;
+  if (to_drop_ > 0) {
+    --to_drop_;
+    return;
+  }
+  auto delivery = [event = DomainEvent{.uuid = uuid, .name = domain.name, .kind = kind, .detail = detail}](HypervisorListener& to) {
+    to.on_domain_event(event);
+  };
+  if (holding_) {
+    held_.emplace_back(std::move(delivery));
+  } else {
+    enqueue(std::move(delivery));
+  }
+}
+
+void FakeHypervisor::enqueue(std::function<void(HypervisorListener&)> delivery) {
+  queue_.push_back(std::move(delivery));
+  changed_.notify_all();
+}
+
+void FakeHypervisor::run() {
+  std::unique_lock lock(mutex_);
+  while (true) {
+    changed_.wait(lock, [this] { return stopping_ || !queue_.empty(); });
+    if (stopping_) return;
+    const auto delivery = std::move(queue_.front());
+    queue_.pop_front();
+    delivering_ = true;
+    lock.unlock();
+    delivery(*listener_);
+    lock.lock();
+    delivering_ = false;
+    changed_.notify_all();
+  }
+}
+
+}  // namespace ca

@@ -1,0 +1,102 @@
+#pragma once
+// A hypervisor in memory, for what the real one cannot be made to show on demand: a call that fails at the nth time, hangs, or takes
+// effect and still fails; a lost connection; events that come late or never.
+//
+// Events are delivered by a thread of its own, as the real driver does. flush_events() waits until all that may be delivered are.
+
+#include <condition_variable>
+#include <deque>
+#include <functional>
+#include <map>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "drivers/hypervisor.h"
+#include "drivers/hypervisor/fake/faults.h"
+
+namespace ca {
+
+class FakeHypervisor final : public Hypervisor {
+ public:
+  FakeHypervisor();
+  ~FakeHypervisor() override;
+
+  // Hypervisor. Methods for Faults: host_facts, list_domains, power_state, domain_xml, define, create, shutdown, reboot, resume,
+  // destroy, undefine.
+  void start(HypervisorListener& listener) override;
+  void stop() override;
+  [[nodiscard]] bool connected() const override;
+  Result<HostFacts> host_facts() override;
+  Result<std::vector<DomainSeen>> list_domains() override;
+  Result<PowerState> power_state(const std::string& uuid) override;
+  Result<std::string> domain_xml(const std::string& uuid) override;
+  Result<void> define(const std::string& xml) override;
+  Result<void> create(const std::string& uuid) override;
+  Result<void> shutdown(const std::string& uuid) override;
+  Result<void> reboot(const std::string& uuid) override;
+  Result<void> resume(const std::string& uuid) override;
+  Result<void> destroy(const std::string& uuid) override;
+  Result<void> undefine(const std::string& uuid) override;
+
+  Faults& faults() { return faults_; }
+  void set_facts(HostFacts facts);
+
+  // The connection. While it is lost every call answers kUnavailable and no events come; what happened meanwhile shows in
+  // list_domains() after restore_connection(), but not as events. The default is to be connected at start().
+  void lose_connection(const std::string& reason);
+  void restore_connection();
+  void start_disconnected();
+
+  // Events: held back until release_events(); or the next `count` lost.
+  void hold_events();
+  void release_events();
+  void drop_events(int count);
+  // Until every event that is neither held nor lost was handed to the listener.
+  void flush_events();
+
+  // What guests do by themselves. A guest answers shutdown() and reboot() unless it ignores ACPI.
+  void set_guest_ignores_acpi(bool ignores);
+  void guest_powers_off(const std::string& uuid);
+  void guest_crashes(const std::string& uuid);
+  void pause(const std::string& uuid);
+
+  [[nodiscard]] std::vector<std::string> defined() const;
+  [[nodiscard]] std::vector<std::string> running() const;
+
+ private:
+  struct Domain {
+    std::string name;
+    std::string xml;
+    PowerState state = PowerState::kShutdown;
+    bool persistent = true;
+  };
+  using Domains = std::map<std::string, Domain>;
+
+  template <typename T>
+  Result<T> call(const std::string& method, const std::string& uuid, const std::function<Result<T>()>& effect);
+  Result<Domain*> find(const std::string& uuid);
+  void emit(const std::string& uuid, const Domain& domain, DomainEvent::Kind kind, const std::string& detail);
+  void power_off(Domains::iterator it, DomainEvent::Kind first, const std::string& detail);
+  void enqueue(std::function<void(HypervisorListener&)> delivery);
+  void run();
+
+  Faults faults_;
+  mutable std::mutex mutex_;
+  std::condition_variable changed_;
+  HypervisorListener* listener_ = nullptr;
+  Domains domains_;
+  HostFacts facts_;
+  bool reachable_ = true;
+  bool ignores_acpi_ = false;
+  bool holding_ = false;
+  bool delivering_ = false;
+  bool stopping_ = false;
+  int to_drop_ = 0;
+  std::deque<std::function<void(HypervisorListener&)>> queue_;  // to deliver, in order
+  std::deque<std::function<void(HypervisorListener&)>> held_;
+  std::thread thread_;
+};
+
+}  // namespace ca

@@ -1,0 +1,43 @@
+#pragma once
+// The local image store: one file per image under <data_path>/images, named by the image's id.
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+
+#include "agent/core/error.h"
+#include "agent/core/values.h"
+#include "drivers/image.h"
+
+namespace ca {
+
+struct StoredImage {
+  std::int64_t size_bytes = 0;
+  std::int64_t virtual_size_bytes = 0;
+  std::string md5;
+  std::string sha512;
+};
+
+// One upload. Bytes go to a temp file and through the digests; nothing is visible before finish().
+class ImageUpload {
+ public:
+  virtual ~ImageUpload() = default;
+  virtual Result<void> append(std::span<const std::byte> bytes) = 0;  // kTooLarge, kNoSpace, kIo
+  // Inspects, fsyncs, renames. kUnsafe when the content is not what it is registered as.
+  virtual Result<StoredImage> finish() = 0;
+};
+
+class ImageStore {
+ public:
+  virtual ~ImageStore() = default;
+  // An upload that is dropped without finish() leaves nothing.
+  virtual Result<std::unique_ptr<ImageUpload>> begin(const Uuid& id, DiskFormat format, std::int64_t max_bytes) = 0;
+  virtual Result<void> remove(const Uuid& id) = 0;
+  [[nodiscard]] virtual std::string path(const Uuid& id) const = 0;
+};
+
+[[nodiscard]] std::unique_ptr<ImageStore> make_local_image_store(std::string directory);
+
+}  // namespace ca

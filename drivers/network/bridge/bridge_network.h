@@ -1,0 +1,22 @@
+#pragma once
+// NetworkDriver on Linux bridges: nat and isolated networks are libvirt networks ("net-<id>", dnsmasq for DHCP and DNS); bridge networks
+// use a bridge that the host's administrator made.
+
+#include <memory>
+#include <string>
+
+#include "drivers/network.h"
+#include "drivers/network/bridge/host_links.h"
+#include "drivers/network/bridge/host_networks.h"
+
+namespace ca {
+
+struct BridgeNetworkOptions {
+  std::string dhcp_domain = "novalocal";
+};
+
+[[nodiscard]] std::unique_ptr<NetworkDriver> make_bridge_network_driver(std::unique_ptr<HostNetworks> networks,
+                                                                        std::unique_ptr<HostLinks> links,
+                                                                        BridgeNetworkOptions options = {});
+
+}  // namespace ca
