@@ -106,7 +106,7 @@ Result<void> Agent::Parts::open_store() {
   dispatcher->add_query("ping", [](const Message& message) -> Result<Json> { return Json(message.args.value("arg", "pong")); });
   reconciler = std::make_unique<Reconciler>(*store, *journal, *hypervisor, *workers, [this](Tx& tx, const std::string& method, const Uuid& uuid) {
     return publish_order(*api, tx, method, {{"instance", {{"uuid", uuid}}}}, new_request_id());
-  });
+  }, config.resume_guests_state_on_host_boot);
   api = std::make_unique<ApiServices>(ApiServices{*services, *bus, *journal, schemas, *workers, *image_store, [this] { return host->view(); },
                                                   clock.wall_us()});
   journal->on_cancel([this](const Uuid& uuid) { events.interrupt(uuid); });
