@@ -72,6 +72,7 @@ struct Agent::Parts {
   std::unique_ptr<ApiServices> api;
   Router router;
   std::unique_ptr<ApiServer> server;
+  std::atomic<bool> was_connected = false;
 
   Result<void> make_folders() const;
   Result<void> open_store();
@@ -106,7 +107,7 @@ Result<void> Agent::Parts::open_store() {
   dispatcher->add_query("ping", [](const Message& message) -> Result<Json> { return Json(message.args.value("arg", "pong")); });
   reconciler = std::make_unique<Reconciler>(*store, *journal, *hypervisor, *workers, [this](Tx& tx, const std::string& method, const Uuid& uuid) {
     return publish_order(*api, tx, method, {{"instance", {{"uuid", uuid}}}}, new_request_id());
-  });
+  }, config.resume_guests_state_on_host_boot);
   api = std::make_unique<ApiServices>(ApiServices{*services, *bus, *journal, schemas, *workers, *image_store, [this] { return host->view(); },
                                                   clock.wall_us()});
   journal->on_cancel([this](const Uuid& uuid) { events.interrupt(uuid); });
@@ -158,7 +159,8 @@ void Agent::Parts::on_connected() {
     return;
   }
   journal->wake_parked();
-  reconciler->look_at_all();
+  // Only the first pass after a start brings back what ran before the host went down.
+  reconciler->look_at_all({.starting = !was_connected.exchange(true), .resume_guests = config.resume_guests_state_on_host_boot});
   spdlog::info("ready");
 }
 
