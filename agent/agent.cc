@@ -23,7 +23,6 @@
 #include "drivers/image/cache/image_cache.h"
 #include "drivers/image/sources/file_image_source.h"
 #include "drivers/network/bridge/bridge_network.h"
-#include "drivers/network/bridge/host_links.h"
 #include "drivers/process/posix/posix_process_runner.h"
 
 namespace ca {
@@ -41,7 +40,8 @@ std::unique_ptr<DiskBackend> disk_backend(const Config& config) {
 struct Agent::Parts {
   explicit Parts(const Config& c)
       : config(c), paths(config), processes(make_posix_process_runner()), connection(make_libvirt_connection({.uri = config.connection_uri})),
-        hypervisor(make_libvirt_hypervisor(connection)), networks(make_bridge_network_driver(make_libvirt_networks(connection), make_host_links(), {.dhcp_domain = config.dhcp_domain})), image_source(make_file_image_source(paths.image_store())),
+        hypervisor(make_libvirt_hypervisor(connection)), host_networks(make_libvirt_networks(connection)),
+        networks(make_bridge_network_driver(*host_networks, {.dhcp_domain = config.dhcp_domain})), image_source(make_file_image_source(paths.image_store())),
         images(make_image_cache({.base_dir = paths.base_dir(), .locks_dir = paths.locks_dir(), .force_raw_images = config.force_raw_images,
                                  .qemu_img = config.qemu_img}, *image_source, *processes)),
         image_store(make_local_image_store(paths.image_store())), disks(disk_backend(config)) {}
@@ -55,6 +55,7 @@ struct Agent::Parts {
   std::unique_ptr<Store> store;
   std::shared_ptr<LibvirtConnection> connection;
   std::unique_ptr<Hypervisor> hypervisor;
+  std::unique_ptr<HostNetworks> host_networks;
   std::unique_ptr<NetworkDriver> networks;
   std::unique_ptr<ImageSource> image_source;
   std::unique_ptr<ImageCache> images;
@@ -72,7 +73,6 @@ struct Agent::Parts {
   std::unique_ptr<ApiServices> api;
   Router router;
   std::unique_ptr<ApiServer> server;
-  std::atomic<bool> was_connected = false;
 
   Result<void> make_folders() const;
   Result<void> open_store();
@@ -159,8 +159,7 @@ void Agent::Parts::on_connected() {
     return;
   }
   journal->wake_parked();
-  // Only the first pass after a start brings back what ran before the host went down.
-  reconciler->look_at_all({.starting = !was_connected.exchange(true), .resume_guests = config.resume_guests_state_on_host_boot});
+  reconciler->look_at_all();
   spdlog::info("ready");
 }
 

@@ -28,10 +28,10 @@ void Reconciler::look_at(const Uuid& uuid) {
   });
 }
 
-void Reconciler::look_at_all(const Moment& moment) {
-  workers_.submit([this, moment](TaskLease& lease) {
+void Reconciler::look_at_all() {
+  workers_.submit([this](TaskLease& lease) {
     lease.rearm(kBulkLimit, [] { spdlog::error("libvirt did not list the domains in time; states stay as recorded"); });
-    look_at_all_now(moment);
+    look_at_all_now();
   });
 }
 
@@ -48,7 +48,7 @@ void Reconciler::look_now(const Uuid& uuid) {
   settle(*record, seen, {});
 }
 
-void Reconciler::look_at_all_now(const Moment& moment) {
+void Reconciler::look_at_all_now() {
   const auto domains = hypervisor_.list_domains();
   if (!domains) {
     spdlog::warn("the domains can't be listed: {}; states stay as recorded", domains.error().chain());
@@ -85,11 +85,6 @@ Result<void> Reconciler::apply(Tx& tx, const Uuid& uuid, const Decision& decisio
       record.vm_state = VmState::kActive;
       record.task_state = TaskState::kPoweringOff;
       CA_TRY_VOID(publish_(tx, "stop_instance", uuid));
-      break;
-    case Decision::Action::kOrderStart:
-      record.vm_state = VmState::kStopped;
-      record.task_state = TaskState::kPoweringOn;
-      CA_TRY_VOID(publish_(tx, "start_instance", uuid));
       break;
     case Decision::Action::kOrderStart:
       record.vm_state = VmState::kStopped;

@@ -24,11 +24,11 @@ class Reconciler {
 
   // Each hands its work to a worker and returns at once; from any thread.
   void look_at(const Uuid& uuid);
-  void look_at_all(const Moment& moment);
+  void look_at_all();
 
  private:
   void look_now(const Uuid& uuid);
-  void look_at_all_now(const Moment& moment);
+  void look_at_all_now();
   void settle(const Instance& record, const Seen& seen, const Moment& moment);
   Result<void> apply(Tx& tx, const Uuid& uuid, const Decision& decision);
 
