@@ -5,7 +5,6 @@
 #include <poll.h>
 #include <signal.h>
 #include <sys/mman.h>
-#include <sys/pidfd.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -224,7 +223,8 @@ Result<ProcessResult> Run::judge(End end, int status) {
 
 Result<ProcessResult> Run::run() {
   CA_TRY(const pid_t pid, start());
-  UniqueFd pidfd(::pidfd_open(pid, 0));
+  // By number: glibc 2.36 declares pidfd_open without C linkage.
+  UniqueFd pidfd(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)));
   const int pidfd_error = errno;
   Child child(pid, std::move(pidfd));
   if (child.pidfd() < 0) return fail_errno(pidfd_error, "cannot watch " + program());
