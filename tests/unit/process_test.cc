@@ -69,7 +69,7 @@ TEST_F(PosixRunner, TheEnvironmentIsPathAndLocaleOnly) {
   ASSERT_EQ(::setenv("SECRET_OF_THE_PARENT", "1", 1), 0);
   const auto result = run({.argv = {"/usr/bin/env"}});
   ASSERT_TRUE(result) << result.error().chain();
-  EXPECT_EQ(result->out, "PATH=/usr/sbin:/usr/bin:/sbin:/bin\nLC_ALL=C\n");
+  EXPECT_EQ(result->out, "PATH=/usr/sbin:/usr/bin:/sbin:/bin\nLC_ALL=C\nMALLOC_ARENA_MAX=1\n");
 }
 
 TEST_F(PosixRunner, NoDescriptorOfTheParentIsInherited) {

@@ -144,7 +144,10 @@ Result<pid_t> Run::start() {
   argv.push_back(nullptr);
   std::string path = "PATH=/usr/sbin:/usr/bin:/sbin:/bin";
   std::string locale = "LC_ALL=C";
-  const std::array<char*, 3> environment{path.data(), locale.data(), nullptr};
+  // glibc reserves 64 MiB of address space for the heap of each thread; a program of many threads, as qemu-img, would run into the
+  // limit of its memory without having used any.
+  std::string arenas = "MALLOC_ARENA_MAX=1";
+  const std::array<char*, 4> environment{path.data(), locale.data(), arenas.data(), nullptr};
   const ChildPlan plan{.program = program().c_str(),
                        .argv = argv.data(),
                        .envp = environment.data(),
