@@ -113,7 +113,11 @@ DurableFile::DurableFile(DurableFile&& other) noexcept
     : path_(std::move(other.path_)), part_path_(std::exchange(other.part_path_, {})), fd_(std::move(other.fd_)), mode_(other.mode_) {}
 
 DurableFile::~DurableFile() {
-  if (!part_path_.empty()) ::unlink(part_path_.c_str());
+  if (part_path_.empty()) return;
+  // Whoever came later may have replaced our part by theirs.
+  struct stat ours {}, there {};
+  if (::fstat(fd_.get(), &ours) != 0 || ::lstat(part_path_.c_str(), &there) != 0) return;
+  if (ours.st_dev == there.st_dev && ours.st_ino == there.st_ino) ::unlink(part_path_.c_str());
 }
 
 Result<DurableFile> DurableFile::create(const std::string& path, mode_t mode) {

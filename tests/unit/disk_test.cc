@@ -7,6 +7,7 @@
 
 #include "drivers/disk/qcow2/qcow2_backend.h"
 #include "drivers/disk/raw/raw_backend.h"
+#include "drivers/files/durable_file.h"
 #include "drivers/process/posix/posix_process_runner.h"
 #include "tests/unit/scratch_dir.h"
 
@@ -45,6 +46,18 @@ class Disks : public ::testing::Test {
   std::unique_ptr<DiskBackend> qcow2_ = make_qcow2_backend();
   std::unique_ptr<DiskBackend> raw_ = make_raw_backend();
 };
+
+TEST_F(Disks, DroppedFileTakesOnlyItsOwnPartWithIt) {
+  auto first = DurableFile::create(disk_, 0600);
+  ASSERT_TRUE(first);
+  {
+    auto second = DurableFile::create(disk_, 0600);  // replaces the first one's part
+    ASSERT_TRUE(second);
+    { const DurableFile dropped = *std::move(first); }
+    EXPECT_TRUE(std::filesystem::exists(disk_ + ".part"));
+  }
+  EXPECT_FALSE(std::filesystem::exists(disk_ + ".part"));
+}
 
 class QemuChecked : public Disks {
  protected:
