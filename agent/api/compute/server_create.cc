@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <charconv>
 
+#include "agent/metadata/base64.h"
 #include "agent/resources/addresses.h"
 
 namespace ca {
@@ -132,6 +133,9 @@ Result<void> fill_access(ApiServices& s, const Json& server, Instance& instance)
     instance.key_data = pair->public_key;
   }
   instance.user_data = server.value("user_data", "");
+  if (auto decoded = base64_decode(instance.user_data); !decoded) {
+    return wrap(std::move(decoded).error(), "Invalid input for field user_data", "send the user data as base64, as RFC 4648 says, without line breaks");
+  }
   if (server.contains("metadata")) instance.metadata = server.at("metadata").get<Properties>();
   if (server.contains("tags")) instance.tags = server.at("tags").get<std::vector<std::string>>();
   return {};
