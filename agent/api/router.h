@@ -78,5 +78,7 @@ class Router {
 // The error in the shape of the service whose path it is (Compute: {"itemNotFound": {...}}, Network: {"NeutronError": ...}, Image:
 // {"message": ...}), with agent_code, step, causes and next_action inside.
 [[nodiscard]] ApiResponse error_response(const std::string& service, const Error& error);
+// For what only HTTP knows (405) and no error code stands for.
+[[nodiscard]] ApiResponse error_response(const std::string& service, const Error& error, int status);
 
 }  // namespace ca

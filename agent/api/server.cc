@@ -6,8 +6,12 @@
 #include <cpprest/http_listener.h>
 #include <cpprest/rawptrstream.h>
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <openssl/crypto.h>
 #include <spdlog/spdlog.h>
+
+#include <atomic>
+#include <memory>
 
 #include "agent/api/image/upload.h"
 #include "agent/core/ids.h"
@@ -118,11 +122,14 @@ struct ApiServer::Impl {
   }
 
   static void refuse_route(const http::http_request& request, const ApiRequest& api, const Router::Match& match, const std::string& service) {
-    ApiResponse answer = error_response(service, fail(Code::kNotFound, fmt::format("{} {}: there is no such resource", api.method, request.request_uri().path())).value());
-    if (!match.allowed.empty()) {
-      answer.status = 405;
-      for (const std::string& method : match.allowed) answer.headers["Allow"] += (answer.headers["Allow"].empty() ? "" : ", ") + method;
+    const std::string path = request.request_uri().path();
+    if (match.allowed.empty()) {
+      send(request, api.request_id, service, fail(Code::kNotFound, fmt::format("{} {}: there is no such resource", api.method, path)));
+      return;
     }
+    const std::string allowed = fmt::format("{}", fmt::join(match.allowed, ", "));
+    ApiResponse answer = error_response(service, fail(Code::kInvalid, fmt::format("{} is not allowed on {}", api.method, path), "use one of " + allowed).value(), 405);
+    answer.headers["Allow"] = allowed;
     send(request, api.request_id, service, answer);
   }
 
@@ -153,15 +160,17 @@ struct ApiServer::Impl {
   void upload(const http::http_request& request, const ApiRequest& api) {
     services.workers.submit([this, request, api](TaskLease& lease) {
       const Uuid id = api.param("id");
-      const auto stalled = [this, request, api, id] {
-        abandon_upload(services, id);
+      // One that was refused from the start must leave alone the one that is under way.
+      const auto begun = std::make_shared<std::atomic<bool>>(false);
+      const auto stalled = [this, request, api, id, begun] {
+        if (*begun) abandon_upload(services, id);
         send(request, api.request_id, "image", fail(Code::kTimeout, "the upload stalled"));
       };
       lease.rearm(kUploadStall, stalled);
-      auto outcome = receive(request, lease, stalled, id);
+      auto outcome = receive(request, lease, stalled, id, *begun);
       if (!lease.rearm(kUploadStall, [] {})) return;
       if (!outcome) {
-        abandon_upload(services, id);
+        if (*begun) abandon_upload(services, id);
         send(request, api.request_id, "image", tl::unexpected<Error>(std::move(outcome).error()));
         return;
       }
@@ -171,9 +180,11 @@ struct ApiServer::Impl {
     });
   }
 
-  Result<void> receive(const http::http_request& request, TaskLease& lease, const std::function<void()>& stalled, const Uuid& id) {
+  Result<void> receive(const http::http_request& request, TaskLease& lease, const std::function<void()>& stalled, const Uuid& id,
+                       std::atomic<bool>& begun) {
     const auto announced = request.headers().content_length();
     CA_TRY(const auto upload, begin_upload(services, id, static_cast<std::int64_t>(announced)));
+    begun = true;
     std::vector<std::uint8_t> chunk(kUploadChunk);
     std::uint64_t total = 0;
     try {

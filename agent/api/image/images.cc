@@ -223,7 +223,7 @@ Result<void> finish_upload(ApiServices& s, const Uuid& id, ImageUpload& upload) 
     abandon_upload(s, id);
     return wrap(std::move(stored).error(), fmt::format("image {} is refused", id));
   }
-  return s.verbs.store.write(Durability::kFsync, [&](Tx& tx) -> Result<void> {
+  auto recorded = s.verbs.store.write(Durability::kFsync, [&](Tx& tx) -> Result<void> {
     CA_TRY(ImageMeta current, tx.get<ImageMeta>(id));
     current.status = ImageStatus::kActive;
     current.size_bytes = stored->size_bytes;
@@ -234,6 +234,10 @@ Result<void> finish_upload(ApiServices& s, const Uuid& id, ImageUpload& upload) 
     current.updated_us = tx.now_us();
     return tx.put(current);
   });
+  if (recorded) return recorded;
+  // Deleted meanwhile, most likely: its data must not outlive it.
+  CA_TRY_VOID(s.image_store.remove(id));
+  return recorded;
 }
 
 void abandon_upload(ApiServices& s, const Uuid& id) {
