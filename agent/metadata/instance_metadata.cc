@@ -6,7 +6,7 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 
-#include "agent/metadata/base64.h"
+#include "agent/core/base64.h"
 #include "agent/metadata/network_data.h"
 
 namespace ca {

@@ -138,7 +138,7 @@ def VmdkOfOtherKindsIsRefused(t):
     extent = re.search(rb'RW \d+ SPARSE "[^"]*"', good).group(0)
     for name in (b"/etc/passwd", b"../../x", b"nbd://h/x"):
         lying = with_descriptor(good, extent, extent[:extent.index(b'"')] + b'"' + name + b'"')
-        t.refused(f"extent {name.decode()}", "vmdk", lying, name.decode())
+        t.refused(f"extent {name.decode()}", "vmdk", lying, "it refers to another file")
     says(t.refused("monolithicFlat said inside", "vmdk", with_descriptor(good, b'"monolithicSparse"', b'"monolithicFlat"'), "monolithicFlat")["agent_code"], "UNSAFE")
     t.refused("a second extent", "vmdk", with_descriptor(good, extent, extent + b'\nRW 2048 FLAT "/etc/passwd" 0'))
     t.refused("a parent", "vmdk", with_descriptor(good, b"parentCID=ffffffff", b"parentCID=12345678"), "parent")

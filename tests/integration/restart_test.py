@@ -183,7 +183,7 @@ def SecondAgentOnTheSameDataIsRefusedClearly(t):
     second = Agent(t.scratch / "second", api__port=PORT + 1)
     second.start(wait=False)
     equal(second.wait_death(20), 1, "exit status")
-    says(second.new_log(), str(DATA / "agent.db"), "another compute-agent")
+    says(second.new_log(), f"cannot open the store {DATA}/agent.db", "is another agent running with the same data_path?")
     equal(t.statuses(), AS_LEFT, "the first one serves on")
     check(t.agent.alive(), "the first one ended")
 

@@ -4,7 +4,7 @@
 #include <sstream>
 
 #include "agent/core/records_json.h"
-#include "agent/metadata/base64.h"
+#include "agent/core/base64.h"
 #include "agent/metadata/instance_metadata.h"
 #include "tests/unit/test_data.h"
 

@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <charconv>
 
-#include "agent/metadata/base64.h"
+#include "agent/core/base64.h"
 #include "agent/resources/addresses.h"
 
 namespace ca {
