@@ -292,10 +292,11 @@ TEST_F(BridgeNetworkTest, PlugGivesBackTheAddressThatAnEarlierGuestStillLeases) 
 TEST_F(BridgeNetworkTest, UnplugRemovesEntryLeaseAndTapAndMayBeRepeated) {
   ASSERT_TRUE(ensure());
   ASSERT_TRUE(driver->plug(network, port, "one"));
-  networks.given = {{port.mac_address, "10.77.0.5"}, {"fa:16:3e:00:00:98", "10.77.0.7"}};
+  networks.given = {{port.mac_address, "10.77.0.9"}, {"fa:16:3e:00:00:98", "10.77.0.7"}};
   ASSERT_TRUE(driver->unplug(network, port));
   EXPECT_TRUE(entries().empty());
-  EXPECT_THAT(links->released, ElementsAre("br22222222-11 10.77.0.1 10.77.0.5 fa:16:3e:00:00:01"));
+  EXPECT_THAT(links->released, ElementsAre("br22222222-11 10.77.0.1 10.77.0.5 fa:16:3e:00:00:01",
+                                           "br22222222-11 10.77.0.1 10.77.0.9 fa:16:3e:00:00:01"));
   networks.entries.clear();
   ASSERT_TRUE(driver->unplug(network, port));
   EXPECT_THAT(links->removed_taps, ElementsAre("tap55555555-11", "tap55555555-11"));

@@ -60,6 +60,7 @@ class BridgeNetworkDriver final : public NetworkDriver {
   Result<void> start(const Network& network, const NetworkPlan& plan);
   Result<NetworkPlan> read(const std::string& uuid);
   Result<void> drop_leases(const Network& network, const NetworkPlan& seen, const std::string& mac, const std::string& ip_address);
+  Result<void> drop_own_leases(const Network& network, const NetworkPlan& seen, const Port& port);
 
   HostNetworks& networks_;
   std::unique_ptr<HostLinks> links_;
@@ -206,12 +207,24 @@ Result<void> BridgeNetworkDriver::drop_leases(const Network& network, const Netw
   return {};
 }
 
+Result<void> BridgeNetworkDriver::drop_own_leases(const Network& network, const NetworkPlan& seen, const Port& port) {
+  const auto server = net::dhcp_prefix(seen);
+  if (!server) return {};
+  // Without asking first: libvirt learns of a lease some time after dnsmasq gave it.
+  for (const auto& fixed : port.fixed_ips) {
+    const auto address = net::parse_address(fixed.ip_address);
+    if (!address || !server->contains(*address)) continue;
+    CA_TRY_VOID(links_->release_lease(seen.bridge, server->address.text(), address->text(), port.mac_address));
+  }
+  return drop_leases(network, seen, port.mac_address, {});
+}
+
 Result<void> BridgeNetworkDriver::unplug(const Network& network, const Port& port) {
   if (network.kind != NetworkKind::kBridge) {
     auto seen = read(network.id);
     if (!seen && seen.error().code != Code::kNotFound) return tl::unexpected<Error>(std::move(seen).error());
     CA_TRY_VOID(hosts_.remove(network.id, port.mac_address));
-    if (seen) CA_TRY_VOID(drop_leases(network, *seen, port.mac_address, {}));
+    if (seen) CA_TRY_VOID(drop_own_leases(network, *seen, port));
   }
   return links_->remove_tap(tap_name(port.id));
 }
