@@ -233,9 +233,9 @@ Result<HttpResponse> Api::download(const Call& call, const DownloadSink& sink) {
 }
 
 Result<Json> Api::json(const Call& call) {
-  CA_TRY(const HttpResponse response, send(call));
+  CA_TRY(HttpResponse response, send(call));
   if (response.body.empty()) return Json();
-  return read_json(response.body);
+  return read_json(std::move(response.body));
 }
 
 Result<Json> Api::record(const Call& call, std::string_view member) {
@@ -252,8 +252,8 @@ Result<std::vector<Json>> Api::list(Call call, std::string_view member, std::spa
   const bool one_page = std::any_of(call.query.begin(), call.query.end(), [](const auto& pair) { return pair.first == "limit"; });
   std::vector<Json> all;
   for (std::size_t pages = 0; pages < kMaxPages; ++pages) {
-    CA_TRY(const HttpResponse response, send(call));
-    CA_TRY(Page page, read_page(response.body, member, keys));
+    CA_TRY(HttpResponse response, send(call));
+    CA_TRY(Page page, read_page(std::move(response.body), member, keys));
     std::move(page.items.begin(), page.items.end(), std::back_inserter(all));
     const std::string last = all.empty() ? "" : text_member(all.back(), "id");
     if (one_page || !page.more || page.items.empty() || last.empty()) break;

@@ -1,26 +1,26 @@
 #include "agent/ctl/http_client.h"
 
-#include <sys/socket.h>
-
 #include <algorithm>
-#include <boost/asio/connect.hpp>
-#include <boost/asio/io_context.hpp>
-#include <boost/asio/ip/tcp.hpp>
-#include <boost/beast/core.hpp>
+#include <boost/asio/error.hpp>
+#include <boost/beast/core/flat_buffer.hpp>
 #include <boost/beast/http.hpp>
-#include <array>
+#include <vector>
+
+#include "agent/ctl/tcp_stream.h"
 
 namespace ca::ctl {
 namespace {
 
-namespace beast = boost::beast;
 namespace http = boost::beast::http;
-namespace net = boost::asio;
 using boost::system::error_code;
+using SteadyTime = std::chrono::steady_clock::time_point;
 
 constexpr std::uint64_t kMaxAnswer = 256ULL << 20U;
 constexpr std::uint32_t kMaxAnswerHeader = 64U << 10U;
 constexpr std::size_t kDownloadChunk = 256U << 10U;
+constexpr std::size_t kReadAhead = 128U << 10U;
+// Room behind the body that the JSON reader wants, so that it need not copy it.
+constexpr std::size_t kReaderPadding = 64;
 // After the last byte of an image the agent still has to sync and inspect it.
 constexpr int kUploadAnswerFactor = 10;
 
@@ -89,21 +89,20 @@ Result<Endpoint> Endpoint::parse(std::string_view url) {
   return endpoint;
 }
 
-// The kept connection. Beast's timeouts work on asynchronous operations only, so each operation is started and the context run
-// until it is over.
+// The kept connection.
 class HttpClient::Connection {
  public:
-  Connection(Endpoint endpoint, Millis timeout) : endpoint_(std::move(endpoint)), timeout_(timeout), stream_(context_) {}
+  Connection(Endpoint endpoint, Millis timeout) : endpoint_(std::move(endpoint)), timeout_(timeout) { buffer_.reserve(kReadAhead); }
 
   Result<HttpResponse> call(const HttpRequest& request) {
-    const auto deadline = std::chrono::steady_clock::now() + timeout_;
+    stream_.set_deadline(from_now(timeout_));
     CA_TRY(auto message, message_of<http::string_body>(request));
     message.body() = request.body;
     message.prepare_payload();
-    CA_TRY_VOID(ensure_open(deadline));
-    stream_.expires_at(deadline);
-    const error_code sent = run([&](auto done) { http::async_write(stream_, message, done); });
-    if (sent) return broken(sent, request);
+    CA_TRY_VOID(ensure_open());
+    error_code failed;
+    http::write(stream_, message, failed);
+    if (failed) return broken(failed, request);
     return read_answer(request);
   }
 
@@ -116,60 +115,60 @@ class HttpClient::Connection {
     }
     message.body().data = nullptr;
     message.body().more = true;
-    CA_TRY_VOID(ensure_open(std::chrono::steady_clock::now() + timeout_));
+    stream_.set_deadline(from_now(timeout_));
+    CA_TRY_VOID(ensure_open());
     http::request_serializer<http::buffer_body> serializer(message);
-    stream_.expires_after(timeout_);
-    error_code sent = run([&](auto done) { http::async_write_header(stream_, serializer, done); });
-    std::string chunk;
+    error_code failed;
+    http::write_header(stream_, serializer, failed);
     std::uint64_t total = 0;
-    while (!sent && message.body().more) {
-      auto next = source.read();
-      if (!next) {
+    while (!failed && message.body().more) {
+      auto piece = source.read();
+      if (!piece) {
         close();
-        return tl::unexpected<Error>(std::move(next).error());
+        return tl::unexpected<Error>(std::move(piece).error());
       }
-      chunk = *std::move(next);
-      total += chunk.size();
-      if (source.size && (chunk.empty() ? total < *source.size : total > *source.size)) {
+      total += piece->size();
+      if (source.size && (piece->empty() ? total < *source.size : total > *source.size)) {
         close();
         return fail(Code::kIo, "the file changed while it was sent: " + std::to_string(*source.size) + " bytes were announced, " +
                                    std::to_string(total) + " read", "send it again when nobody writes to it");
       }
-      message.body().data = chunk.empty() ? nullptr : chunk.data();
-      message.body().size = chunk.size();
-      message.body().more = !chunk.empty();
-      stream_.expires_after(timeout_);
-      sent = run([&](auto done) { http::async_write(stream_, serializer, done); });
-      if (sent == http::error::need_buffer) sent = {};
+      message.body().data = piece->empty() ? nullptr : piece->data();
+      message.body().size = piece->size();
+      message.body().more = !piece->empty();
+      stream_.set_deadline(from_now(timeout_));
+      http::write(stream_, serializer, failed);
+      if (failed == http::error::need_buffer) failed = {};
     }
-    if (sent == beast::error::timeout) return broken(sent, request);
+    if (failed == boost::asio::error::timed_out) return broken(failed, request);
     // A refused write can mean that the agent has answered already: its answer says why.
-    stream_.expires_after(sent ? timeout_ : timeout_ * kUploadAnswerFactor);
+    stream_.set_deadline(from_now(failed ? timeout_ : timeout_ * kUploadAnswerFactor));
     auto answer = read_answer(request);
-    if (!answer && sent) return broken(sent, request);
-    if (sent) close();
+    if (!answer && failed) return broken(failed, request);
+    if (failed) close();
     return answer;
   }
 
   Result<HttpResponse> download(const HttpRequest& request, const DownloadSink& sink) {
-    CA_TRY(auto message, message_of<http::string_body>(request));
-    CA_TRY_VOID(ensure_open(std::chrono::steady_clock::now() + timeout_));
-    stream_.expires_after(timeout_);
-    error_code done_with = run([&](auto done) { http::async_write(stream_, message, done); });
+    CA_TRY(const auto message, message_of<http::string_body>(request));
+    stream_.set_deadline(from_now(timeout_));
+    CA_TRY_VOID(ensure_open());
+    error_code failed;
+    http::write(stream_, message, failed);
     http::response_parser<http::buffer_body> parser;
     parser.body_limit(boost::none);
     parser.header_limit(kMaxAnswerHeader);
-    if (!done_with) done_with = run([&](auto done) { http::async_read_header(stream_, buffer_, parser, done); });
-    if (done_with) return broken(done_with, request);
+    if (!failed) http::read_header(stream_, buffer_, parser, failed);
+    if (failed) return broken(failed, request);
     HttpResponse response = response_of(parser.get());
     std::vector<char> chunk(kDownloadChunk);
     while (!parser.is_done()) {
       parser.get().body().data = chunk.data();
       parser.get().body().size = chunk.size();
-      stream_.expires_after(timeout_);
-      done_with = run([&](auto done) { http::async_read(stream_, buffer_, parser, done); });
-      if (done_with == http::error::need_buffer) done_with = {};
-      if (done_with) return broken(done_with, request);
+      stream_.set_deadline(from_now(timeout_));
+      http::read(stream_, buffer_, parser, failed);
+      if (failed == http::error::need_buffer) failed = {};
+      if (failed) return broken(failed, request);
       const std::string_view piece(chunk.data(), chunk.size() - parser.get().body().size);
       if (response.status == 200) {
         if (auto written = sink(piece); !written) {
@@ -185,21 +184,14 @@ class HttpClient::Connection {
   }
 
  private:
-  template <typename Start>
-  error_code run(Start start) {
-    error_code outcome = net::error::would_block;
-    start([&outcome](const error_code& code, auto&&...) { outcome = code; });
-    context_.restart();
-    context_.run();
-    return outcome;
-  }
+  static SteadyTime from_now(Millis time) { return std::chrono::steady_clock::now() + time; }
 
   template <typename Body>
   Result<http::request<Body>> message_of(const HttpRequest& request) {
     http::request<Body> message{http::verb::get, endpoint_.prefix + request.target, 11};
     message.method_string(request.method);
-    const bool usual_port = endpoint_.port == "80";
-    message.set(http::field::host, usual_port ? endpoint_.host : endpoint_.url().substr(7, endpoint_.url().size() - 7 - endpoint_.prefix.size()));
+    const std::string url = endpoint_.url();
+    message.set(http::field::host, url.substr(7, url.size() - 7 - endpoint_.prefix.size()));
     message.set(http::field::user_agent, "computectl/" COMPUTE_AGENT_VERSION);
     for (const auto& [name, value] : request.headers) {
       if (!clean(value)) {
@@ -214,8 +206,13 @@ class HttpClient::Connection {
     http::response_parser<http::string_body> parser;
     parser.body_limit(kMaxAnswer);
     parser.header_limit(kMaxAnswerHeader);
-    const error_code received = run([&](auto done) { http::async_read(stream_, buffer_, parser, done); });
-    if (received) return broken(received, request);
+    error_code failed;
+    http::read_header(stream_, buffer_, parser, failed);
+    if (const auto length = parser.content_length(); !failed && length && *length <= kMaxAnswer) {
+      parser.get().body().reserve(*length + kReaderPadding);
+    }
+    if (!failed) http::read(stream_, buffer_, parser, failed);
+    if (failed) return broken(failed, request);
     if (!parser.keep_alive()) close();
     HttpResponse response = response_of(parser.get());
     response.body = std::move(parser.get().body());
@@ -223,33 +220,17 @@ class HttpClient::Connection {
   }
 
   // A kept connection that the other side has closed is seen before anything is sent on it, so no order is sent twice.
-  bool still_open() {
-    if (!open_) return false;
-    char byte = 0;
-    return ::recv(stream_.socket().native_handle(), &byte, 1, MSG_PEEK | MSG_DONTWAIT) < 0 && (errno == EAGAIN || errno == EINTR);
-  }
-
-  Result<void> ensure_open(std::chrono::steady_clock::time_point deadline) {
-    if (still_open()) return {};
+  Result<void> ensure_open() {
+    if (stream_.is_idle()) return {};
     close();
-    net::ip::tcp::resolver resolver(context_);
-    error_code failed;
-    const auto found = resolver.resolve(endpoint_.host, endpoint_.port, failed);
-    if (failed) {
-      return fail(Code::kUnavailable, "cannot find the host of " + endpoint_.url() + ": " + failed.message(),
-                  "correct --os-endpoint-override or COMPUTECTL_ENDPOINT");
-    }
-    stream_.expires_at(deadline);
-    failed = run([&](auto done) { stream_.async_connect(found, done); });
-    if (!failed) {
-      stream_.socket().set_option(net::ip::tcp::no_delay(true), failed);
-      open_ = true;
-      return {};
-    }
-    close();
-    if (failed == beast::error::timeout) {
+    const error_code failed = stream_.connect(endpoint_.host, endpoint_.port);
+    if (!failed) return {};
+    if (failed == boost::asio::error::timed_out) {
       return fail(Code::kTimeout, "cannot connect to " + endpoint_.url() + " within " + seconds_text(timeout_),
                   "look whether the agent's host is reachable");
+    }
+    if (failed == boost::asio::error::host_not_found) {
+      return fail(Code::kUnavailable, "cannot find the host of " + endpoint_.url(), "correct --os-endpoint-override or COMPUTECTL_ENDPOINT");
     }
     return fail(Code::kUnavailable, "cannot connect to " + endpoint_.url() + ": " + failed.message(),
                 "start the agent (systemctl start compute-agent, or compute-agent --config-file FILE), or name its address with "
@@ -259,16 +240,15 @@ class HttpClient::Connection {
   tl::unexpected<Error> broken(const error_code& code, const HttpRequest& request) {
     close();
     const std::string what = request.method + " " + endpoint_.url() + request.target;
-    if (code == beast::error::timeout) {
+    if (code == boost::asio::error::timed_out) {
       return fail(Code::kTimeout, "no answer to " + what + " within " + seconds_text(timeout_),
                   "look at the agent's log; a longer --timeout SECONDS waits longer");
     }
     if (code == http::error::body_limit || code == http::error::header_limit) {
       return fail(Code::kTooLarge, "the answer to " + what + " is too large", "ask for less, for instance with --limit");
     }
-    const bool not_http = code.category() == make_error_code(http::error::bad_version).category() && code != http::error::end_of_stream &&
-                          code != http::error::partial_message;
-    if (not_http) {
+    const bool cut_short = code == http::error::end_of_stream || code == http::error::partial_message;
+    if (code.category() == make_error_code(http::error::bad_version).category() && !cut_short) {
       return fail(Code::kExternal, "the answer to " + what + " is not HTTP: " + code.message(),
                   "look whether the endpoint is a compute-agent (--os-endpoint-override)");
     }
@@ -277,17 +257,14 @@ class HttpClient::Connection {
   }
 
   void close() {
-    open_ = false;
     stream_.close();
     buffer_.clear();
   }
 
   Endpoint endpoint_;
   Millis timeout_;
-  net::io_context context_;
-  beast::tcp_stream stream_;
-  beast::flat_buffer buffer_;
-  bool open_ = false;
+  TcpStream stream_;
+  boost::beast::flat_buffer buffer_;
 };
 
 HttpClient::HttpClient(Endpoint endpoint, Millis timeout)

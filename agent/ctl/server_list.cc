@@ -170,8 +170,8 @@ Cell power_state_cell(Json number) {
 Result<Output> run_server_list(Context& context, const Args& args) {
   CA_TRY(const Query query, query_for(context.api, args));
   std::vector<ListColumn> columns = columns_for(args);
-  std::vector<std::string_view> keys{"id", "image"};
-  for (const ListColumn& column : columns) keys.push_back(column.member);
+  std::vector<std::string_view> keys{"id", "image.id"};
+  for (const ListColumn& column : columns) keys.push_back(column.member == "flavor" ? "flavor.original_name" : column.member);
   CA_TRY(const auto servers, context.api.list({.path = "/servers/detail", .query = query}, "servers", keys));
   const bool host_status = std::any_of(servers.begin(), servers.end(), [](const Json& server) { return server.contains("host_status"); });
   if (!host_status) std::erase_if(columns, [](const ListColumn& column) { return column.member == "host_status"; });

@@ -5,60 +5,48 @@
 namespace ca {
 namespace {
 
-bool is_off(const SeenState& seen) {
-  return seen.kind == SeenState::Kind::kPresent &&
-         (seen.power_state == PowerState::kShutdown || seen.power_state == PowerState::kCrashed);
+using Action = Decision::Action;
+
+bool is_off(const Seen& seen) {
+  return seen.kind == Seen::Kind::kThere && (seen.state == PowerState::kShutdown || seen.state == PowerState::kCrashed);
 }
 
 // Running, paused or suspended: it holds memory and may write to its disks.
-bool is_alive(const SeenState& seen) {
-  return seen.kind == SeenState::Kind::kPresent && !is_off(seen) && seen.power_state != PowerState::kNoState;
+bool is_up(const Seen& seen) {
+  return seen.kind == Seen::Kind::kThere && !is_off(seen) && seen.state != PowerState::kNoState;
 }
 
-std::string words(const SeenState& seen) {
-  return seen.kind == SeenState::Kind::kGone ? "gone" : std::string(to_string(seen.power_state));
+bool is_running(const Seen& seen) { return seen.kind == Seen::Kind::kThere && seen.state == PowerState::kRunning; }
+
+std::string words(const Instance& recorded, const Seen& seen) {
+  return fmt::format("the instance is {} and its domain is {}", to_string(recorded.vm_state),
+                     seen.kind == Seen::Kind::kGone ? "not defined" : to_string(seen.state));
 }
 
-Decision make(Action action, const SeenState& seen, std::string reason) { return {action, seen.power_state, std::move(reason)}; }
+Decision make(Action action, const Instance& recorded, const Seen& seen, std::string_view remark) {
+  return {action, seen.state, words(recorded, seen) + ": " + std::string(remark)};
+}
 
 // vm_state stays as it is; the power state follows what is seen.
-Decision follow(const RecordedState& recorded, const SeenState& seen, std::string_view remark = {}) {
-  std::string reason = fmt::format("the instance is {} and its domain is {}", to_string(recorded.vm_state), words(seen));
-  if (!remark.empty()) reason += fmt::format(": {}", remark);
-  const bool same = recorded.power_state == seen.power_state;
-  return make(same ? Action::kNothing : Action::kRecordPowerState, seen, std::move(reason));
+Decision follow(const Instance& recorded, const Seen& seen) {
+  return {recorded.power_state == seen.state ? Action::kNothing : Action::kRecordPower, seen.state, words(recorded, seen)};
 }
 
-// A task that nobody works on. Only a start can tell: while the agent runs, the message may be on its way (nova skips these too).
-Decision decide_abandoned(const RecordedState& recorded, const SeenState& seen, const Moment& moment) {
-  const std::string task = recorded.task_state == TaskState::kNone ? "building" : std::string(to_string(recorded.task_state));
-  if (!moment.starting) return make(Action::kNothing, seen, fmt::format("task {} is pending", task));
-  if (recorded.task_state == TaskState::kDeleting) {
-    return make(Action::kDelete, seen, "the instance was being deleted and nobody works on it any more");
-  }
-  if (recorded.vm_state == VmState::kBuilding) {
-    return make(Action::kMarkError, seen, fmt::format("the build was lost in task {}", task));
-  }
-  return make(Action::kClearTask, seen, fmt::format("task {} was left behind and nobody works on it any more", task));
+// nova only logs that the domain is gone. Here an instance without one is not called ACTIVE or PAUSED; a start defines it again.
+Decision without_domain(const Instance& recorded, const Seen& seen) {
+  return make(Action::kMarkStopped, recorded, seen, "starting it defines it again");
 }
 
-Decision decide_active(const RecordedState& recorded, const SeenState& seen, const Moment& moment) {
-  // nova only logs this. Here an instance that has no domain is not called ACTIVE.
-  if (seen.kind == SeenState::Kind::kGone) {
-    return make(Action::kMarkError, seen, "the instance is active but its domain is gone");
-  }
+Decision decide_active(const Instance& recorded, const Seen& seen, const Moment& moment) {
+  if (seen.kind == Seen::Kind::kGone) return without_domain(recorded, seen);
   if (is_off(seen)) {
     if (moment.starting && moment.resume_guests && recorded.power_state == PowerState::kRunning) {
-      return make(Action::kStart, seen,
-                  fmt::format("the instance was running before the start and its domain is {}", words(seen)));
+      return make(Action::kOrderStart, recorded, seen, "it was running before the start and is started again");
     }
-    // nova orders a stop here, which finds the domain off and records the same.
-    return make(Action::kMarkStopped, seen, fmt::format("the instance is active but its domain is {}", words(seen)));
+    return make(Action::kMarkStopped, recorded, seen, "it went off without an order of ours");
   }
-  if (seen.power_state == PowerState::kSuspended) {
-    return make(Action::kStop, seen, "the instance is active but its domain is suspended");
-  }
-  if (seen.power_state == PowerState::kPaused) return follow(recorded, seen, "something outside paused it");
+  if (seen.state == PowerState::kSuspended) return make(Action::kOrderStop, recorded, seen, "it is stopped");
+  // Paused: a snapshot, a full disk or an administrator does so for a while; nova leaves it alone (bug 1097806).
   return follow(recorded, seen);
 }
 
@@ -67,41 +55,35 @@ Decision decide_active(const RecordedState& recorded, const SeenState& seen, con
 std::string_view to_string(Action action) {
   switch (action) {
     case Action::kNothing: return "nothing";
-    case Action::kRecordPowerState: return "record power state";
+    case Action::kRecordPower: return "record power state";
+    case Action::kMarkActive: return "mark active";
     case Action::kMarkStopped: return "mark stopped";
-    case Action::kMarkError: return "mark error";
-    case Action::kClearTask: return "clear task";
-    case Action::kStop: return "stop";
-    case Action::kStart: return "start";
-    case Action::kDelete: return "delete";
-    case Action::kRemoveDomain: return "remove domain";
+    case Action::kOrderStop: return "order stop";
+    case Action::kOrderStart: return "order start";
   }
   return "nothing";
 }
 
-Decision decide(const RecordedState& recorded, const SeenState& seen, const Moment& moment) {
-  if (seen.kind == SeenState::Kind::kUnknown) return make(Action::kNothing, seen, "the hypervisor cannot be asked");
-  if (recorded.has_work) return make(Action::kNothing, seen, "an operation on the instance is under way");
-  if (recorded.vm_state == VmState::kDeleted) {
-    if (seen.kind == SeenState::Kind::kGone) return make(Action::kNothing, seen, "the instance is deleted and its domain is gone");
-    return make(Action::kRemoveDomain, seen, fmt::format("the instance is deleted but its domain is {}", words(seen)));
-  }
-  if (recorded.task_state != TaskState::kNone || recorded.vm_state == VmState::kBuilding) {
-    return decide_abandoned(recorded, seen, moment);
-  }
+Decision decide(const Instance& recorded, const Seen& seen, bool has_open_operation, const Moment& moment) {
+  const auto leave = [&](const char* reason) { return Decision{Action::kNothing, seen.state, reason}; };
+  if (seen.kind == Seen::Kind::kUnknown) return leave("libvirt cannot be asked");
+  if (has_open_operation) return leave("an operation on the instance is under way");
+  if (recorded.task_state != TaskState::kNone) return leave("a task of the instance is pending");
   switch (recorded.vm_state) {
+    case VmState::kBuilding:
+    case VmState::kDeleted: return leave("the instance is being built or deleted");
     case VmState::kActive: return decide_active(recorded, seen, moment);
     case VmState::kStopped:
-      if (is_alive(seen)) {
-        return make(Action::kStop, seen, fmt::format("the instance is stopped but its domain is {}", words(seen)));
-      }
-      return follow(recorded, seen);
+      return is_up(seen) ? make(Action::kOrderStop, recorded, seen, "it is stopped again") : follow(recorded, seen);
     case VmState::kPaused:
-      if (seen.kind == SeenState::Kind::kGone) {
-        return make(Action::kMarkError, seen, "the instance is paused but its domain is gone");
-      }
-      if (is_off(seen)) return make(Action::kMarkStopped, seen, fmt::format("the instance is paused but its domain is {}", words(seen)));
-      return follow(recorded, seen);
+      if (seen.kind == Seen::Kind::kGone) return without_domain(recorded, seen);
+      if (is_off(seen)) return make(Action::kMarkStopped, recorded, seen, "it went off without an order of ours");
+      return is_running(seen) ? make(Action::kMarkActive, recorded, seen, "it was resumed without an order of ours")
+                              : follow(recorded, seen);
+    case VmState::kSuspended:
+      // Suspended to disk, its domain is off: that is as it should be.
+      return is_running(seen) ? make(Action::kMarkActive, recorded, seen, "it was resumed without an order of ours")
+                              : follow(recorded, seen);
     default: return follow(recorded, seen);
   }
 }

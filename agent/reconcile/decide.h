@@ -1,34 +1,22 @@
 #pragma once
-// What to do about one instance, from what is recorded and what the hypervisor shows. Pure: values in, one decision out. The rules
-// are nova's (compute/manager.py, _sync_instance_power_state and _init_instance); where they differ, decide.cc says so.
+// The one decision of the reconciler: what is recorded and what was seen, in; one action, out. Pure. Follows nova's
+// _sync_instance_power_state and _init_instance (nova/compute/manager.py); decide.cc says where it does not.
 
 #include <string>
 #include <string_view>
 
-#include "agent/core/states.h"
+#include "agent/core/values.h"
 
 namespace ca {
 
-struct RecordedState {
-  VmState vm_state = VmState::kBuilding;
-  TaskState task_state = TaskState::kNone;
-  PowerState power_state = PowerState::kNoState;
-  // An operation in the journal that has not ended, or a message for it that still waits: somebody works on it or will.
-  bool has_work = false;
-};
-
-struct SeenState {
+// What libvirt answered about one domain.
+struct Seen {
   enum class Kind {
-    kUnknown,  // the hypervisor could not be asked; never the same as gone
+    kUnknown,  // libvirt could not be asked, which never means gone
     kGone,     // it answered that there is no such domain
-    kPresent,
-  };
-  Kind kind = Kind::kUnknown;
-  PowerState power_state = PowerState::kNoState;  // of kPresent
-
-  static SeenState unknown() { return {}; }
-  static SeenState gone() { return {Kind::kGone, PowerState::kNoState}; }
-  static SeenState present(PowerState state) { return {Kind::kPresent, state}; }
+    kThere,
+  } kind = Kind::kUnknown;
+  PowerState state = PowerState::kNoState;  // of kThere
 };
 
 struct Moment {
@@ -36,25 +24,21 @@ struct Moment {
   bool resume_guests = false;  // [DEFAULT] resume_guests_state_on_host_boot
 };
 
-enum class Action {
-  kNothing,
-  kRecordPowerState,  // vm_state stays
-  kMarkStopped,       // record vm_state stopped; the domain is off already
-  kMarkError,         // record vm_state error with the reason as fault
-  kClearTask,         // record task_state none; nobody works on it any more
-  kStop,              // order stop_instance: the domain runs and should not
-  kStart,             // order start_instance
-  kDelete,            // order terminate_instance again
-  kRemoveDomain,      // destroy and undefine what is left of a deleted instance
-};
-[[nodiscard]] std::string_view to_string(Action action);
-
 struct Decision {
+  enum class Action {
+    kNothing,
+    kRecordPower,  // only power_state differs
+    kMarkActive,   // vm_state active: it runs again, without an order of ours
+    kMarkStopped,  // vm_state stopped (SHUTOFF): the guest ended, was ended, or its domain is gone
+    kOrderStop,    // its domain is up although it should be off
+    kOrderStart,   // it was running before this start
+  };
   Action action = Action::kNothing;
-  PowerState power_state = PowerState::kNoState;  // to be recorded with every action but kNothing
-  std::string reason;                             // a sentence with the states
+  PowerState power = PowerState::kNoState;  // to be recorded with every action but kNothing
+  std::string reason;                       // a sentence for the log and the event list
 };
+[[nodiscard]] std::string_view to_string(Decision::Action action);
 
-[[nodiscard]] Decision decide(const RecordedState& recorded, const SeenState& seen, const Moment& moment);
+[[nodiscard]] Decision decide(const Instance& recorded, const Seen& seen, bool has_open_operation, const Moment& moment = {});
 
 }  // namespace ca

@@ -3,11 +3,16 @@
 #include <archive.h>
 #include <archive_entry.h>
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <array>
+#include <cerrno>
 #include <ctime>
 #include <memory>
 #include <set>
+#include <span>
+#include <string_view>
 
 #include "drivers/files/durable_file.h"
 
@@ -41,11 +46,23 @@ Result<void> check_path(const std::string& path) {
   return {};
 }
 
+// Every directory that the paths need, parents first.
+std::set<std::string> directories_of(const ConfigDriveFiles& files) {
+  std::set<std::string> directories;
+  for (const auto& [path, content] : files) {
+    for (auto slash = path.find('/'); slash != std::string::npos; slash = path.find('/', slash + 1)) directories.insert(path.substr(0, slash));
+  }
+  return directories;
+}
+
 Result<void> check_files(const ConfigDriveFiles& files) {
   std::size_t bytes = 0;
   for (const auto& [path, content] : files) {
     CA_TRY_VOID(check_path(path));
     bytes += content.size();
+  }
+  for (const auto& directory : directories_of(files)) {
+    if (files.contains(directory)) return fail(Code::kInvalid, fmt::format("config drive path \"{:.64}\" is a file and a directory", directory));
   }
   if (bytes > kMaxBytes) return fail(Code::kTooLarge, fmt::format("a config drive of {} bytes is over the bound of {}", bytes, kMaxBytes));
   return {};
@@ -57,15 +74,6 @@ tl::unexpected<Error> archive_error(archive* writer, const std::string& path) {
   if (errnum > 0) return fail_file(errnum, "cannot write config drive", path);
   const char* text = archive_error_string(writer);
   return fail(Code::kExternal, fmt::format("libarchive cannot write config drive {}: {}", path, text != nullptr ? text : "no reason given"));
-}
-
-// Every directory that the paths need, parents first.
-std::set<std::string> directories_of(const ConfigDriveFiles& files) {
-  std::set<std::string> directories;
-  for (const auto& [path, content] : files) {
-    for (auto slash = path.find('/'); slash != std::string::npos; slash = path.find('/', slash + 1)) directories.insert(path.substr(0, slash));
-  }
-  return directories;
 }
 
 // Adds files and directories to one archive; the first refusal ends it.
@@ -91,7 +99,7 @@ class ConfigDriveWriter {
   Result<void> open() {
     // The padding serves optical drives. Rock Ridge keeps long names for Linux, Joliet for Windows.
     constexpr const char* kOptions =
-        "iso9660:volume-id=config-2,iso9660:allow-pvd-lowercase,iso9660:publisher=OpenStack Nova,iso9660:application-id=compute-agent "
+        "iso9660:volume-id=config-2,iso9660:publisher=OpenStack Nova,iso9660:application-id=compute-agent "
         COMPUTE_AGENT_VERSION ",iso9660:rockridge=useful,iso9660:joliet,iso9660:!pad";
     CA_TRY_VOID(done(archive_write_set_format_iso9660(writer_.get())));
     CA_TRY_VOID(done(archive_write_set_options(writer_.get(), kOptions)));
@@ -117,12 +125,35 @@ class ConfigDriveWriter {
   std::time_t now_ = std::time(nullptr);
 };
 
+// libarchive writes the primary descriptor's names in ISO 9660's strict characters ("CONFIG_2"; only Joliet's copy is as given). Guests
+// look for "config-2", some by the primary descriptor alone, and mkisofs, which nova uses, writes it there.
+Result<void> restore_names(DurableFile& file) {
+  struct Field {
+    std::int64_t at;
+    std::size_t size;
+    std::string_view strict, wanted;
+  };
+  constexpr std::int64_t kPrimaryDescriptor = 16 * 2048;
+  constexpr std::array kFields{Field{40, 32, "CONFIG_2", "config-2"}, Field{318, 128, "OPENSTACK NOVA", "OpenStack Nova"}};
+  for (const auto& field : kFields) {
+    std::string text(field.size, '\0');
+    const ssize_t n = ::pread(file.fd(), text.data(), text.size(), kPrimaryDescriptor + field.at);
+    if (n < 0) return fail_file(errno, "cannot read", file.part_path());
+    if (!text.starts_with(field.strict)) {
+      return fail(Code::kExternal, fmt::format("libarchive wrote an unexpected volume descriptor into {}", file.part_path()));
+    }
+    CA_TRY_VOID(file.write_at(kPrimaryDescriptor + field.at, std::as_bytes(std::span(field.wanted))));
+  }
+  return {};
+}
+
 }  // namespace
 
 Result<void> write_config_drive(const std::string& path, const ConfigDriveFiles& files) {
   CA_TRY_VOID(check_files(files));
   CA_TRY(DurableFile file, DurableFile::create(path, 0600));
   CA_TRY_VOID(ConfigDriveWriter(file).write(files));
+  CA_TRY_VOID(restore_names(file));
   return file.commit();
 }
 

@@ -6,15 +6,20 @@ namespace ca::testing {
 
 std::byte& SparseImage::at(std::int64_t offset) { return pages_[offset / kPage * kPage][static_cast<std::size_t>(offset % kPage)]; }
 
-Result<void> SparseImage::read_at(std::int64_t offset, std::span<std::byte> buffer) const {
+void SparseImage::copy_out(std::int64_t offset, std::span<std::byte> buffer) const {
   const auto count = static_cast<std::int64_t>(buffer.size());
-  if (offset < 0 || offset > size_ || size_ - offset < count) return fail(Code::kInvalid, "read outside the image");
   std::ranges::fill(buffer, std::byte{0});
   for (auto page = pages_.lower_bound(offset - kPage + 1); page != pages_.end() && page->first < offset + count; ++page) {
     const std::int64_t begin = std::max(offset, page->first);
     const std::int64_t end = std::min(offset + count, page->first + kPage);
     std::copy_n(page->second.begin() + (begin - page->first), end - begin, buffer.begin() + (begin - offset));
   }
+}
+
+Result<void> SparseImage::read_at(std::int64_t offset, std::span<std::byte> buffer) const {
+  const auto count = static_cast<std::int64_t>(buffer.size());
+  if (offset < 0 || offset > size_ || size_ - offset < count) return fail(Code::kInvalid, "read outside the image");
+  copy_out(offset, buffer);
   return {};
 }
 
@@ -29,11 +34,8 @@ SparseImage& SparseImage::number(std::int64_t offset, std::uint64_t value, int c
 }
 
 std::string SparseImage::bytes(std::int64_t offset, std::int64_t count) const {
-  std::string text;
-  for (std::int64_t i = offset; i < offset + count; ++i) {
-    const auto page = pages_.find(i / kPage * kPage);
-    text += page == pages_.end() ? '\0' : static_cast<char>(page->second[static_cast<std::size_t>(i % kPage)]);
-  }
+  std::string text(static_cast<std::size_t>(count), '\0');
+  copy_out(offset, std::as_writable_bytes(std::span(text)));
   return text;
 }
 

@@ -40,6 +40,7 @@ class SparseImage final : public ByteSource {
  private:
   SparseImage& number(std::int64_t offset, std::uint64_t value, int count, bool big_endian);
   std::byte& at(std::int64_t offset);
+  void copy_out(std::int64_t offset, std::span<std::byte> buffer) const;
 
   std::int64_t size_;
   std::map<std::int64_t, Page> pages_;

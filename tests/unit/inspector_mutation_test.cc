@@ -5,6 +5,7 @@
 
 #include "drivers/image.h"
 #include "tests/data/image_seeds.h"
+#include "tests/data/inspector_input.h"
 #include "tests/data/inspector_invariants.h"
 
 namespace ca {
@@ -40,6 +41,17 @@ TEST(InspectorMutations, TurnedBitsInEverySeedAreAnswered) {
         if (seed.format == DiskFormat::kVhd) check(seed, turned, "sealed anew after byte " + std::to_string(at));
       }
     }
+  }
+}
+
+TEST(InspectorMutations, TheFuzzersSeedsAreTheSeeds) {
+  for (const auto& seed : image_seeds()) {
+    const std::string bytes = encode_input({.registered = seed.format, .seal = true, .image = seed.image});
+    const auto input = decode_input({reinterpret_cast<const std::uint8_t*>(bytes.data()), bytes.size()});
+    EXPECT_EQ(input.registered, seed.format) << seed.name;
+    EXPECT_EQ(input.image.size(), seed.image.size()) << seed.name;
+    EXPECT_TRUE(inspect_image(input.registered, input.image)) << seed.name;
+    EXPECT_LT(bytes.size(), 4096U) << seed.name << " is longer than what libFuzzer makes by default";
   }
 }
 
