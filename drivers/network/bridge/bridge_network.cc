@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "drivers/network/bridge/network_plan.h"
+#include "drivers/network/bridge/turns.h"
 
 namespace ca {
 namespace {
@@ -18,6 +19,8 @@ using net::SeenNetwork;
 constexpr int kShortestRoute = 8;
 // Somebody else may change the same entries between our look and our change.
 constexpr int kPlugAttempts = 4;
+// Starting a network takes libvirt a second or two; a build waits for another's start no longer than this.
+constexpr std::chrono::seconds kTurnLimit{60};
 
 bool valid_hostname(const std::string& name) {
   const auto allowed = [](char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-'; };
@@ -76,6 +79,7 @@ class BridgeNetworkDriver final : public NetworkDriver {
   HostNetworks& networks_;
   std::unique_ptr<HostLinks> links_;
   BridgeNetworkOptions options_;
+  Turns turns_;
 };
 
 Result<void> BridgeNetworkDriver::check_bridge(const Network& network) {
@@ -92,6 +96,7 @@ Result<SeenNetwork> BridgeNetworkDriver::read(const std::string& uuid) {
 Result<void> BridgeNetworkDriver::ensure(const Network& network, const std::vector<Subnet>& subnets) {
   if (network.kind == NetworkKind::kBridge) return check_bridge(network);
   CA_TRY(const NetworkPlan plan, net::plan_network(network, subnets, bridge_for(network), options_.dhcp_domain));
+  CA_TRY(const Turns::Turn turn, turns_.take(network.id, kTurnLimit));
   auto found = networks_.find(network.id);
   if (!found && found.error().code == Code::kNotFound) return make_new(network, plan);
   if (!found) return tl::unexpected<Error>(std::move(found).error());
@@ -182,6 +187,7 @@ Result<void> BridgeNetworkDriver::check_other_networks(const NetworkPlan& plan, 
 
 Result<void> BridgeNetworkDriver::remove(const Network& network) {
   if (network.kind == NetworkKind::kBridge) return {};
+  CA_TRY(const Turns::Turn turn, turns_.take(network.id, kTurnLimit));
   CA_TRY_VOID(networks_.destroy(network.id));
   return networks_.undefine(network.id);
 }
