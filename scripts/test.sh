@@ -180,7 +180,7 @@ trap finish EXIT
 trap 'exit 130' INT TERM
 stage "Debian packages" packages
 stage "Source checks" source_checks
-stage "Building with fault points" compile "$BUILD" "the test build" -Dfault_points=true
+stage "Building with fault points" compile "$BUILD" "the test build" -Dfault_points=true -Doptimization=1 -Ddebug=false -Dcpp_args=-g1
 if [ $COMPILED = 1 ]; then
     stage "Suite unit" run_suite "$BUILD" unit unit "$(nproc)"
     if [ $QUICK = 0 ]; then
