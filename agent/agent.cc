@@ -7,6 +7,7 @@
 
 #include <filesystem>
 
+#include "agent/api/image/upload.h"
 #include "agent/api/server.h"
 #include "agent/bus/dispatcher.h"
 #include "agent/bus/spool.h"
@@ -40,7 +41,8 @@ struct Agent::Parts {
   explicit Parts(const Config& c)
       : config(c), paths(config), processes(make_posix_process_runner()), connection(make_libvirt_connection({.uri = config.connection_uri})),
         hypervisor(make_libvirt_hypervisor(connection)), host_networks(make_libvirt_networks(connection)),
-        networks(make_bridge_network_driver(*host_networks)), image_source(make_file_image_source(paths.image_store())),
+        networks(make_bridge_network_driver(*host_networks, {.dhcp_domain = config.dhcp_domain, .networks_path = paths.networks_dir()})),
+        image_source(make_file_image_source(paths.image_store())),
         images(make_image_cache({.base_dir = paths.base_dir(), .locks_dir = paths.locks_dir(), .force_raw_images = config.force_raw_images,
                                  .qemu_img = config.qemu_img}, *image_source, *processes)),
         image_store(make_local_image_store(paths.image_store())), disks(disk_backend(config)) {}
@@ -106,7 +108,7 @@ Result<void> Agent::Parts::open_store() {
   dispatcher->add_query("ping", [](const Message& message) -> Result<Json> { return Json(message.args.value("arg", "pong")); });
   reconciler = std::make_unique<Reconciler>(*store, *journal, *hypervisor, *workers, [this](Tx& tx, const std::string& method, const Uuid& uuid) {
     return publish_order(*api, tx, method, {{"instance", {{"uuid", uuid}}}}, new_request_id());
-  });
+  }, config.resume_guests_state_on_host_boot);
   api = std::make_unique<ApiServices>(ApiServices{*services, *bus, *journal, schemas, *workers, *image_store, [this] { return host->view(); },
                                                   clock.wall_us()});
   journal->on_cancel([this](const Uuid& uuid) { events.interrupt(uuid); });

@@ -10,6 +10,7 @@
 
 #include <boost/program_options.hpp>
 #include <iostream>
+#include <optional>
 
 #include "agent/agent.h"
 #include "agent/config/config.h"

@@ -104,7 +104,9 @@ boot_demo() {
             ;;
     esac
     if [ -z "$status" ]; then
+        trap 'server_field id > "$STATE/server-id" || true' EXIT
         ctl "boot $SERVER" server create --image demo --flavor $FLAVOR --network $NETWORK --key-name $KEY --wait $SERVER
+        trap - EXIT
     fi
     wait_until 60 "waiting for $SERVER to become ACTIVE" server_is ACTIVE ||
         die_agent "$SERVER is $(server_field status) and not ACTIVE after 60 s" "look at 'computectl server event list $SERVER' and the log lines above"

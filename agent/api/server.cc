@@ -136,11 +136,12 @@ struct ApiServer::Impl {
     concurrency::streams::container_buffer<std::string> buffer;
     request.body().read(buffer, limit + 1).then([this, request, api = ApiRequest(api), buffer, &handler, service, limit](const pplx::task<std::size_t>& read) mutable {
       try {
-        if (read.get() > limit) {
+        const std::size_t size = read.get();
+        if (size > limit) {
           send(request, api.request_id, service, fail(Code::kTooLarge, fmt::format("a body of more than {} bytes", limit)));
           return;
         }
-        api.raw_body = buffer.collection();
+        api.raw_body = buffer.collection().substr(0, size);  // the buffer is as large as what was asked for
         handler(api, [request, id = api.request_id, service](Result<ApiResponse> outcome) { send(request, id, service, std::move(outcome)); });
       } catch (const std::exception& e) {
         send(request, api.request_id, service, fail(Code::kInternal, fmt::format("{} {} failed: {}", api.method, request.request_uri().path(), e.what())));

@@ -7,61 +7,85 @@ namespace {
 
 using Action = Decision::Action;
 
-bool off(PowerState state) { return state == PowerState::kShutdown || state == PowerState::kCrashed || state == PowerState::kNoState; }
-
-Decision seen_gone(const Instance& recorded) {
-  switch (recorded.vm_state) {
-    case VmState::kActive:
-    case VmState::kPaused:
-    case VmState::kSuspended:
-    case VmState::kRescued:
-      return {Action::kMarkStopped, PowerState::kShutdown, "its domain is not defined any more; starting it defines it again"};
-    default:
-      if (recorded.power_state == PowerState::kShutdown || recorded.power_state == PowerState::kNoState) return {};
-      return {Action::kRecordPower, PowerState::kNoState, "its domain is not defined any more"};
-  }
+bool is_off(const Seen& seen) {
+  return seen.kind == Seen::Kind::kThere && (seen.state == PowerState::kShutdown || seen.state == PowerState::kCrashed);
 }
 
-Decision seen_off(const Instance& recorded, PowerState state) {
-  switch (recorded.vm_state) {
-    case VmState::kActive:
-    case VmState::kPaused:
-    case VmState::kSuspended:
-      return {Action::kMarkStopped, state, state == PowerState::kCrashed ? "the guest crashed" : "the guest is off, without an order of ours"};
-    default: return {};
-  }
+// Running, paused or suspended: it holds memory and may write to its disks.
+bool is_up(const Seen& seen) {
+  return seen.kind == Seen::Kind::kThere && !is_off(seen) && seen.state != PowerState::kNoState;
 }
 
-Decision seen_running(const Instance& recorded) {
-  switch (recorded.vm_state) {
-    case VmState::kStopped: return {Action::kOrderStop, PowerState::kRunning, "it runs although it was stopped by order; it is stopped again"};
-    case VmState::kPaused:
-    case VmState::kSuspended: return {Action::kMarkActive, PowerState::kRunning, "it runs again, without an order of ours"};
-    default: return {};
+bool is_running(const Seen& seen) { return seen.kind == Seen::Kind::kThere && seen.state == PowerState::kRunning; }
+
+std::string words(const Instance& recorded, const Seen& seen) {
+  return fmt::format("the instance is {} and its domain is {}", to_string(recorded.vm_state),
+                     seen.kind == Seen::Kind::kGone ? "not defined" : to_string(seen.state));
+}
+
+Decision make(Action action, const Instance& recorded, const Seen& seen, std::string_view remark) {
+  return {action, seen.state, words(recorded, seen) + ": " + std::string(remark)};
+}
+
+// vm_state stays as it is; the power state follows what is seen.
+Decision follow(const Instance& recorded, const Seen& seen) {
+  return {recorded.power_state == seen.state ? Action::kNothing : Action::kRecordPower, seen.state, words(recorded, seen)};
+}
+
+// nova only logs that the domain is gone. Here an instance without one is not called ACTIVE or PAUSED; a start defines it again.
+Decision without_domain(const Instance& recorded, const Seen& seen) {
+  return make(Action::kMarkStopped, recorded, seen, "starting it defines it again");
+}
+
+Decision decide_active(const Instance& recorded, const Seen& seen, const Moment& moment) {
+  if (seen.kind == Seen::Kind::kGone) return without_domain(recorded, seen);
+  if (is_off(seen)) {
+    if (moment.starting && moment.resume_guests && recorded.power_state == PowerState::kRunning) {
+      return make(Action::kOrderStart, recorded, seen, "it was running before the start and is started again");
+    }
+    return make(Action::kMarkStopped, recorded, seen, "it went off without an order of ours");
   }
+  if (seen.state == PowerState::kSuspended) return make(Action::kOrderStop, recorded, seen, "it is stopped");
+  // Paused: a snapshot, a full disk or an administrator does so for a while; nova leaves it alone (bug 1097806).
+  return follow(recorded, seen);
 }
 
 }  // namespace
 
-Decision decide(const Instance& recorded, const Seen& seen, bool has_open_operation) {
-  if (seen.kind == Seen::Kind::kUnknown || has_open_operation || recorded.task_state != TaskState::kNone) return {};
-  if (recorded.vm_state == VmState::kBuilding || recorded.vm_state == VmState::kDeleted) return {};
-  Decision decision;
-  if (seen.kind == Seen::Kind::kGone) {
-    return seen_gone(recorded);
-  } else if (off(seen.state)) {
-    decision = seen_off(recorded, seen.state);
-  } else if (seen.state == PowerState::kRunning) {
-    decision = seen_running(recorded);
-  } else if (seen.state == PowerState::kPaused && recorded.vm_state == VmState::kActive) {
-    decision = {Action::kMarkPaused, seen.state, "the guest was paused, without an order of ours"};
-  } else if (seen.state == PowerState::kSuspended && recorded.vm_state == VmState::kActive) {
-    decision = {Action::kMarkSuspended, seen.state, "the guest was suspended, without an order of ours"};
+std::string_view to_string(Action action) {
+  switch (action) {
+    case Action::kNothing: return "nothing";
+    case Action::kRecordPower: return "record power state";
+    case Action::kMarkActive: return "mark active";
+    case Action::kMarkStopped: return "mark stopped";
+    case Action::kOrderStop: return "order stop";
+    case Action::kOrderStart: return "order start";
   }
-  if (decision.action == Action::kNothing && recorded.power_state != seen.state) {
-    return {Action::kRecordPower, seen.state, fmt::format("power state is {}", to_string(seen.state))};
+  return "nothing";
+}
+
+Decision decide(const Instance& recorded, const Seen& seen, bool has_open_operation, const Moment& moment) {
+  const auto leave = [&](const char* reason) { return Decision{Action::kNothing, seen.state, reason}; };
+  if (seen.kind == Seen::Kind::kUnknown) return leave("libvirt cannot be asked");
+  if (has_open_operation) return leave("an operation on the instance is under way");
+  if (recorded.task_state != TaskState::kNone) return leave("a task of the instance is pending");
+  switch (recorded.vm_state) {
+    case VmState::kBuilding:
+    case VmState::kDeleted: return leave("the instance is being built or deleted");
+    case VmState::kActive: return decide_active(recorded, seen, moment);
+    case VmState::kStopped:
+      return is_up(seen) ? make(Action::kOrderStop, recorded, seen, "it is stopped again") : follow(recorded, seen);
+    case VmState::kPaused:
+      if (seen.kind == Seen::Kind::kGone) return without_domain(recorded, seen);
+      if (is_off(seen)) return make(Action::kMarkStopped, recorded, seen, "it went off without an order of ours");
+      return is_running(seen) ? make(Action::kMarkActive, recorded, seen, "it was resumed without an order of ours")
+                              : follow(recorded, seen);
+    case VmState::kSuspended:
+      // Suspended to disk, its domain is off: that is as it should be.
+      return is_running(seen) ? make(Action::kMarkActive, recorded, seen, "it was resumed without an order of ours")
+                              : follow(recorded, seen);
+    default: return follow(recorded, seen);
   }
-  return decision;
 }
 
 }  // namespace ca

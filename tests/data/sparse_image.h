@@ -1,5 +1,6 @@
 #pragma once
-// An image in memory that stores only what was put into it: crafted headers with honest offsets, however far apart.
+// An image in memory that stores only what was put into it: crafted headers with honest offsets, however far
+// apart.
 
 #include <array>
 #include <cstdint>
@@ -40,6 +41,7 @@ class SparseImage final : public ByteSource {
  private:
   SparseImage& number(std::int64_t offset, std::uint64_t value, int count, bool big_endian);
   std::byte& at(std::int64_t offset);
+  void copy_out(std::int64_t offset, std::span<std::byte> buffer) const;
 
   std::int64_t size_;
   std::map<std::int64_t, Page> pages_;

@@ -7,6 +7,8 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <functional>
+#include <future>
 #include <map>
 #include <stdexcept>
 
@@ -56,6 +58,7 @@ class MemoryNetworks final : public HostNetworks {
   }
   Result<void> start(const std::string& uuid) override {
     ++starts;
+    if (while_starting) std::exchange(while_starting, {})();
     if (!start_error.message.empty()) return tl::unexpected<Error>(start_error);
     entries[uuid].seen.active = true;
     return {};
@@ -78,6 +81,7 @@ class MemoryNetworks final : public HostNetworks {
   std::vector<DhcpLease> given;
   Error start_error;
   int defines = 0, starts = 0;
+  std::function<void()> while_starting;
 };
 
 struct MemoryLinks final : HostLinks {
@@ -141,6 +145,7 @@ class BridgeNetworkTest : public testing::Test {
   Subnet subnet{.id = "33333333-1111-4111-8111-111111111111", .network_id = kId, .cidr = "10.77.0.0/24", .gateway_ip = "10.77.0.1",
                 .allocation_pools = {{"10.77.0.2", "10.77.0.254"}}};
   Port port;
+  std::future<Result<void>> second;
 };
 
 TEST_F(BridgeNetworkTest, EnsureDefinesStartsAndMarksForAutostartOnce) {
@@ -150,6 +155,19 @@ TEST_F(BridgeNetworkTest, EnsureDefinesStartsAndMarksForAutostartOnce) {
   EXPECT_TRUE(seen.active && seen.autostart);
   EXPECT_EQ(seen.name, "net-" + std::string(kId));
   EXPECT_EQ(networks.defines, 1);
+  EXPECT_EQ(networks.starts, 1);
+}
+
+// A second build must not take the bridge that the first one is just starting for one that was left behind.
+TEST_F(BridgeNetworkTest, BuildsAtOnceMakeTheNetworkOnceAndKeepItsBridge) {
+  networks.while_starting = [this] {
+    links->bridges[kBridge] = {};
+    second = std::async(std::launch::async, [this] { return ensure(); });
+    EXPECT_EQ(second.wait_for(std::chrono::milliseconds(100)), std::future_status::timeout) << "it did not wait for its turn";
+  };
+  ASSERT_TRUE(ensure());
+  ASSERT_TRUE(second.get());
+  EXPECT_TRUE(links->bridges.contains(kBridge));
   EXPECT_EQ(networks.starts, 1);
 }
 

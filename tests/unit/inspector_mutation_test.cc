@@ -1,10 +1,11 @@
-// What the fuzzer does at length, done briefly and the same way every time: every seed cut at every interesting length and with
-// each of its bits turned, and what must hold whatever the input is.
+// What the fuzzer does at length, done briefly and the same way every time: every seed cut at every
+// interesting length and with each of its bits turned, and what must hold whatever the input is.
 
 #include <gtest/gtest.h>
 
 #include "drivers/image.h"
 #include "tests/data/image_seeds.h"
+#include "tests/data/inspector_input.h"
 #include "tests/data/inspector_invariants.h"
 
 namespace ca {
@@ -37,9 +38,21 @@ TEST(InspectorMutations, TurnedBitsInEverySeedAreAnswered) {
         turned.flip(at, bit);
         check(seed, turned, "with bit " + std::to_string(bit) + " of byte " + std::to_string(at) + " turned");
         if (seed.format == DiskFormat::kVhd) seal_vhd(turned);
-        if (seed.format == DiskFormat::kVhd) check(seed, turned, "sealed anew after byte " + std::to_string(at));
+        if (seed.format == DiskFormat::kVhd)
+          check(seed, turned, "sealed anew after byte " + std::to_string(at));
       }
     }
+  }
+}
+
+TEST(InspectorMutations, TheFuzzersSeedsAreTheSeeds) {
+  for (const auto& seed : image_seeds()) {
+    const std::string bytes = encode_input({.registered = seed.format, .seal = true, .image = seed.image});
+    const auto input = decode_input({reinterpret_cast<const std::uint8_t*>(bytes.data()), bytes.size()});
+    EXPECT_EQ(input.registered, seed.format) << seed.name;
+    EXPECT_EQ(input.image.size(), seed.image.size()) << seed.name;
+    EXPECT_TRUE(inspect_image(input.registered, input.image)) << seed.name;
+    EXPECT_LT(bytes.size(), 4096U) << seed.name << " is longer than what libFuzzer makes by default";
   }
 }
 

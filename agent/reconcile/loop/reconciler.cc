@@ -11,8 +11,14 @@ constexpr std::chrono::seconds kLookLimit{30};
 constexpr std::chrono::seconds kBulkLimit{120};
 }  // namespace
 
-Reconciler::Reconciler(Store& store, Journal& journal, Hypervisor& hypervisor, WorkerPool& workers, Publish publish)
-    : store_(store), journal_(journal), hypervisor_(hypervisor), workers_(workers), publish_(std::move(publish)) {}
+Reconciler::Reconciler(Store& store, Journal& journal, Hypervisor& hypervisor, WorkerPool& workers, Publish publish,
+                       bool resume_guests)
+    : store_(store),
+      journal_(journal),
+      hypervisor_(hypervisor),
+      workers_(workers),
+      publish_(std::move(publish)),
+      resume_guests_(resume_guests) {}
 
 void Reconciler::look_at(const Uuid& uuid) {
   if (!store_.get<Instance>(uuid) || journal_.has_open(uuid)) return;
@@ -39,7 +45,7 @@ void Reconciler::look_now(const Uuid& uuid) {
   } else if (state.error().code == Code::kNotFound) {
     seen = {Seen::Kind::kGone, PowerState::kNoState};
   }
-  settle(*record, seen);
+  settle(*record, seen, {});
 }
 
 void Reconciler::look_at_all_now() {
@@ -50,14 +56,15 @@ void Reconciler::look_at_all_now() {
   }
   std::map<Uuid, PowerState> states;
   for (const DomainSeen& domain : *domains) states[domain.uuid] = domain.state;
+  const Moment moment{.starting = !passed_.exchange(true), .resume_guests = resume_guests_};
   for (const auto& record : store_.all<Instance>()) {
     const auto found = states.find(record->uuid);
-    settle(*record, found == states.end() ? Seen{Seen::Kind::kGone, PowerState::kNoState} : Seen{Seen::Kind::kThere, found->second});
+    settle(*record, found == states.end() ? Seen{Seen::Kind::kGone, PowerState::kNoState} : Seen{Seen::Kind::kThere, found->second}, moment);
   }
 }
 
-void Reconciler::settle(const Instance& record, const Seen& seen) {
-  const Decision decision = decide(record, seen, journal_.has_open(record.uuid));
+void Reconciler::settle(const Instance& record, const Seen& seen, const Moment& moment) {
+  const Decision decision = decide(record, seen, journal_.has_open(record.uuid), moment);
   if (decision.action == Decision::Action::kNothing) return;
   spdlog::info("instance {}: {}", record.uuid, decision.reason);
   const auto written = store_.write(Durability::kFsync, [&](Tx& tx) { return apply(tx, record.uuid, decision); });
@@ -74,13 +81,15 @@ Result<void> Reconciler::apply(Tx& tx, const Uuid& uuid, const Decision& decisio
     case Decision::Action::kRecordPower: break;
     case Decision::Action::kMarkActive: record.vm_state = VmState::kActive; break;
     case Decision::Action::kMarkStopped: record.vm_state = VmState::kStopped; break;
-    case Decision::Action::kMarkPaused: record.vm_state = VmState::kPaused; break;
-    case Decision::Action::kMarkSuspended: record.vm_state = VmState::kSuspended; break;
-    case Decision::Action::kMarkError: record.vm_state = VmState::kError; break;
     case Decision::Action::kOrderStop:
       record.vm_state = VmState::kActive;
       record.task_state = TaskState::kPoweringOff;
       CA_TRY_VOID(publish_(tx, "stop_instance", uuid));
+      break;
+    case Decision::Action::kOrderStart:
+      record.vm_state = VmState::kStopped;
+      record.task_state = TaskState::kPoweringOn;
+      CA_TRY_VOID(publish_(tx, "start_instance", uuid));
       break;
   }
   record.updated_us = tx.now_us();

@@ -6,6 +6,7 @@
 
 #include "drivers/network/bridge/dhcp_hosts.h"
 #include "drivers/network/bridge/network_plan.h"
+#include "drivers/network/bridge/turns.h"
 
 namespace ca {
 namespace {
@@ -15,6 +16,8 @@ using net::Prefix;
 
 // Routes this wide are a host's default in disguise (0.0.0.0/1 of a VPN); networks may lie beneath them.
 constexpr int kShortestRoute = 8;
+// Starting a network takes libvirt a second or two; a build waits for another's start no longer than this.
+constexpr std::chrono::seconds kTurnLimit{60};
 
 bool valid_hostname(const std::string& name) {
   const auto allowed = [](char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-'; };
@@ -66,6 +69,7 @@ class BridgeNetworkDriver final : public NetworkDriver {
   std::unique_ptr<HostLinks> links_;
   BridgeNetworkOptions options_;
   DhcpHosts hosts_;
+  Turns turns_;
 };
 
 Result<void> BridgeNetworkDriver::check_bridge(const Network& network) {
@@ -82,6 +86,7 @@ Result<NetworkPlan> BridgeNetworkDriver::read(const std::string& uuid) {
 Result<void> BridgeNetworkDriver::ensure(const Network& network, const std::vector<Subnet>& subnets) {
   if (network.kind == NetworkKind::kBridge) return check_bridge(network);
   CA_TRY(const NetworkPlan plan, net::plan_network(network, subnets, bridge_for(network), options_.dhcp_domain, hosts_.directory(network.id)));
+  CA_TRY(const Turns::Turn turn, turns_.take(network.id, kTurnLimit));
   if (!plan.hosts_dir.empty()) CA_TRY_VOID(hosts_.prepare(network.id));
   auto found = networks_.find(network.id);
   if (!found && found.error().code == Code::kNotFound) return make_new(network, plan);
@@ -173,6 +178,7 @@ Result<void> BridgeNetworkDriver::check_other_networks(const NetworkPlan& plan, 
 
 Result<void> BridgeNetworkDriver::remove(const Network& network) {
   if (network.kind == NetworkKind::kBridge) return {};
+  CA_TRY(const Turns::Turn turn, turns_.take(network.id, kTurnLimit));
   CA_TRY_VOID(networks_.destroy(network.id));
   CA_TRY_VOID(networks_.undefine(network.id));
   return hosts_.remove_all(network.id);

@@ -1,0 +1,26 @@
+#pragma once
+// The server commands that have a file of their own; server.cc has their table.
+
+#include "agent/ctl/commands.h"
+
+namespace ca::ctl {
+
+[[nodiscard]] Result<Output> run_server_list(Context& context, const Args& args);
+[[nodiscard]] Result<Output> run_server_create(Context& context, const Args& args);
+[[nodiscard]] Result<Output> run_server_show(Context& context, const Args& args);
+
+// "net-id=...,v4-fixed-ip=...": what is wrong with it, or empty.
+[[nodiscard]] std::string nic_problem(const std::string& value);
+[[nodiscard]] std::string nic_name_problem(const std::string& value);
+
+// A server as `server show` and `server create` show it.
+[[nodiscard]] Result<Details> server_details(Context& context, Json server);
+
+// {"net": ["10.0.0.5"]} out of a server's addresses.
+[[nodiscard]] Json addresses_by_network(const Json& server);
+// NOSTATE, Running, ...
+[[nodiscard]] Cell power_state_cell(Json number);
+
+inline constexpr std::string_view kBootedFromVolume = "N/A (booted from volume)";
+
+}  // namespace ca::ctl

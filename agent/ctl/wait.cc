@@ -1,0 +1,80 @@
+#include "agent/ctl/wait.h"
+
+#include <algorithm>
+
+#include "agent/ctl/format/python_text.h"
+#include "agent/ctl/progress.h"
+#include "agent/ctl/text.h"
+
+namespace ca::ctl {
+namespace {
+
+constexpr Millis kFirstInterval{50};
+constexpr Millis kLongestInterval{1000};
+
+class Pace {
+ public:
+  explicit Pace(Context& context) : context_(context) {}
+  void pause() {
+    context_.sleep(interval_);
+    interval_ = std::min(kLongestInterval, interval_ * 3 / 2);
+  }
+
+ private:
+  Context& context_;
+  Millis interval_ = kFirstInterval;
+};
+
+Result<Json> get_server(Context& context, const std::string& id) {
+  return context.api.record({.path = "/servers/" + percent_encode(id)}, "server");
+}
+
+std::string state_text(const Json& server) {
+  const std::string task = text_member(server, "OS-EXT-STS:task_state");
+  return text_member(server, "name") + ": " + text_member(server, "status") + (task.empty() ? "" : " (" + task + ")");
+}
+
+bool has_task(const Json& server) { return !text_member(server, "OS-EXT-STS:task_state").empty(); }
+
+}  // namespace
+
+Error fault_of(const Json& server) {
+  const Json fault = member_or_empty(server, "fault");
+  Error cause = error_of_object(fault, Code::kInternal);
+  const std::string what = "server " + text_member(server, "name") + " (" + text_member(server, "id") + ") went to ERROR";
+  if (cause.message.empty()) {
+    return Error{.code = Code::kInternal, .message = what,
+                 .next_action = "look at computectl server event list " + text_member(server, "id") + " and the agent's log"};
+  }
+  return wrap(std::move(cause), what).value();
+}
+
+Result<Json> wait_for_status(Context& context, const std::string& id, const std::string& status) {
+  ProgressLine line(context.err, context.err_is_terminal);
+  Pace pace(context);
+  while (true) {
+    CA_TRY(Json server, get_server(context, id));
+    if (text_member(server, "status") == status && !has_task(server)) return server;
+    if (text_member(server, "status") == "ERROR" && !has_task(server)) return tl::unexpected<Error>(fault_of(server));
+    line.show(state_text(server));
+    pace.pause();
+  }
+}
+
+Result<void> wait_for_delete(Context& context, const Json& before) {
+  ProgressLine line(context.err, context.err_is_terminal);
+  Pace pace(context);
+  while (true) {
+    auto server = get_server(context, text_member(before, "id"));
+    if (!server && server.error().code == Code::kNotFound) return {};
+    if (!server) return tl::unexpected<Error>(std::move(server).error());
+    if (text_member(*server, "status") == "DELETED") return {};
+    const bool failed = text_member(*server, "status") == "ERROR" && !has_task(*server);
+    const bool of_this_order = text_member(before, "status") != "ERROR" || member_or_empty(*server, "fault") != member_or_empty(before, "fault");
+    if (failed && of_this_order) return tl::unexpected<Error>(fault_of(*server));
+    line.show(state_text(*server));
+    pace.pause();
+  }
+}
+
+}  // namespace ca::ctl
