@@ -38,7 +38,7 @@ class Agent:
         self.config = self.scratch / "agent.conf"
         self.log = self.scratch / "agent.log"
         self.process = None
-        sections = {"DEFAULT": {"host": "lab", "shutdown_timeout": "5"}, "libvirt": {"virt_type": os.environ.get("TEST_VIRT_TYPE", "qemu")}}
+        sections = {"DEFAULT": {"host": "lab", "shutdown_timeout": "5"}, "libvirt": {"virt_type": os.environ.get("TEST_VIRT_TYPE", "auto")}}
         for name, value in options.items():
             section, option = name.split("__", 1) if "__" in name else ("DEFAULT", name)
             sections.setdefault(section, {})[option] = str(value)
