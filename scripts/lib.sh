@@ -142,8 +142,8 @@ not() { ! "$@"; }
 # --- Debian packages -------------------------------------------------------------------------------------------------
 
 PACKAGES_BUILD=(g++ meson ninja-build pkg-config libc6-dev nlohmann-json3-dev libfmt-dev libspdlog-dev libvirt-dev
-    libsqlite3-dev libpugixml-dev libarchive-dev libssl-dev libsystemd-dev libnl-route-3-dev prometheus-cpp-dev
-    libboost-program-options-dev libboost-system-dev libcpprest-dev libexpected-dev libvalijson-dev)
+    libsqlite3-dev libpugixml-dev libarchive-dev libssl-dev libsystemd-dev libnl-route-3-dev
+    libboost-program-options-dev libboost-system-dev libcpprest-dev libexpected-dev libvalijson-dev libsimdjson-dev)
 PACKAGES_RUN=(libvirt-daemon-system libvirt-daemon libvirt-clients qemu-system-x86 qemu-utils dnsmasq-base iptables iproute2
     procps)
 PACKAGES_DEMO=(iputils-ping curl openssh-client)

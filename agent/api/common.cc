@@ -15,6 +15,8 @@ Result<Json> checked_body(ApiServices& s, const ApiRequest& request, const std::
 }
 
 Result<void> publish_order(ApiServices& s, Tx& tx, const std::string& method, Json args, const std::string& request_id) {
+  // What the journal would refuse must be refused now: the record is marked for this order in the same transaction.
+  if (auto good = s.schemas.check("messages/" + method, args); !good) return wrap(std::move(good).error(), "Invalid input");
   Message message;
   message.method = method;
   message.args = std::move(args);

@@ -79,7 +79,7 @@ std::string encode_envelope(const Message& m) {
              {"_context_project_id", m.project_id}};
   if (!m.msg_id.empty()) {
     inner["_msg_id"] = m.msg_id;
-    inner["_reply_q"] = m.reply_q;
+    if (!m.reply_q.empty()) inner["_reply_q"] = m.reply_q;
     inner["_timeout"] = m.timeout_s ? json(*m.timeout_s) : json(nullptr);
   }
   return wrap_oslo(inner);

@@ -86,17 +86,14 @@ bool is_colour(std::string_view sequence) {
 }
 
 bool letter(char c) { return std::isalpha(static_cast<unsigned char>(c)) != 0 || c == '_' || static_cast<unsigned char>(c) >= 0x80; }
-bool word(char c) { return letter(c) || (c >= '0' && c <= '9'); }
 
-// textwrap breaks after "letters-" only when a word of at least two characters with a letter after its first follows.
+// textwrap breaks after a hyphen behind two letters ("well-known") or a chain of single ones ("x-y-z"), before letters.
 bool break_after_hyphen(std::string_view text, std::size_t hyphen) {
-  if (hyphen < 2 || !letter(text[hyphen - 1]) || !word(text[hyphen - 2])) return false;
-  std::size_t next = hyphen + 1;
-  if (next >= text.size() || !word(text[next])) return false;
-  for (++next; next < text.size() && word(text[next]); ++next) {
-    if (letter(text[next])) return true;
-  }
-  return false;
+  const auto letter_at = [&](std::size_t at) { return at < text.size() && letter(text[at]); };
+  const bool two_letters = hyphen >= 2 && letter_at(hyphen - 1) && letter_at(hyphen - 2);
+  const bool chain = hyphen >= 3 && text[hyphen - 1] != '-' && text[hyphen - 2] == '-' && letter_at(hyphen - 3);
+  const bool letters_follow = letter_at(hyphen + 1) && (letter_at(hyphen + 2) || (text.substr(hyphen + 2, 1) == "-" && letter_at(hyphen + 3)));
+  return (two_letters || chain) && letters_follow;
 }
 
 // White space and words, in order.
@@ -206,7 +203,9 @@ std::vector<std::string> wrap_line(std::string_view line, std::size_t width) {
       chunks.pop_back();
     }
     if (!chunks.empty() && display_width(chunks.back()) > width && used < width) {
-      const std::size_t cut = prefix_within(chunks.back(), width - used);
+      std::size_t cut = prefix_within(chunks.back(), width - used);
+      const std::size_t hyphen = chunks.back().rfind('-', cut - 1);
+      if (hyphen != std::string::npos && chunks.back().find_first_not_of('-') < hyphen) cut = hyphen + 1;
       current += chunks.back().substr(0, cut);
       chunks.back().erase(0, cut);
       if (chunks.back().empty()) chunks.pop_back();

@@ -22,7 +22,7 @@ void use_utf8_widths();
 [[nodiscard]] std::string console_text_for_terminal(std::string_view text);
 
 // Breaks one line at white space, and after a hyphen between letters, into lines of at most `width` columns; longer words
-// are cut. The rules of Python's textwrap.fill, which the tables of OpenStack's client use.
+// are cut, if possible after a hyphen. The rules of Python's textwrap.fill, which the tables of OpenStack's client use.
 [[nodiscard]] std::vector<std::string> wrap_line(std::string_view line, std::size_t width);
 
 [[nodiscard]] std::vector<std::string> split_lines(std::string_view text);

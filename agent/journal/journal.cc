@@ -65,13 +65,8 @@ Result<std::optional<Operation>> Journal::take_over(const Verb& verb, const Mess
   auto record = verb.accept(message, tx);
   if (!record) {
     accepted.refusal = record.error();
-    auto existing = tx.get<Instance>(accepted.instance_uuid);
-    if (!existing) return std::nullopt;
-    // What the API marked for this order is taken back, unless another order is under way.
-    if (verb.order != Order::kBuild && existing->task_state != TaskState::kNone && !has_open(accepted.instance_uuid)) {
-      existing->task_state = TaskState::kNone;
-      CA_TRY_VOID(tx.put(*existing));
-    }
+    if (!tx.get<Instance>(accepted.instance_uuid)) return std::nullopt;
+    CA_TRY_VOID(settle_refused(verb, message, record.error(), tx));
     action.message = "Error";
     CA_TRY_VOID(tx.start_action(action));
     CA_TRY_VOID(tx.add_event(accepted.instance_uuid, message.request_id,
@@ -97,6 +92,21 @@ Result<std::optional<Operation>> Journal::take_over(const Verb& verb, const Mess
   return op;
 }
 
+// The API marks the record together with the order; once the order is refused, nobody else takes the mark back.
+Result<void> Journal::settle_refused(const Verb& verb, const Message& message, const Error& refusal, Tx& tx) {
+  CA_TRY(Instance record, tx.get<Instance>(instance_of(message)));
+  if (verb.order == Order::kBuild) {
+    CA_TRY(const bool ordered_before, tx.has_operation(verb.method, record.uuid));
+    if (ordered_before || record.vm_state != VmState::kBuilding) return {};
+    CA_TRY_VOID(verb.on_failure(tx, record, make_fault(refusal, tx.now_us())));
+  } else {
+    if (record.task_state == TaskState::kNone || has_open(record.uuid)) return {};
+    record.task_state = TaskState::kNone;
+  }
+  record.updated_us = tx.now_us();
+  return tx.put(record);
+}
+
 Result<std::size_t> Journal::recover() {
   CA_TRY(auto open, store_.open_operations());
   std::size_t resumed = 0;
@@ -105,6 +115,7 @@ Result<std::size_t> Journal::recover() {
     const bool in_range = verb != verbs_.end() && op.next_step < static_cast<std::int64_t>(verb->second.steps.size());
     if (!in_range) {
       spdlog::error("operation {} ({}) of {} is of another version of the agent and can't be resumed", op.id, op.method, op.instance_uuid);
+      CA_TRY_VOID(give_up_foreign(std::move(op)));
       continue;
     }
     spdlog::info("resuming {} of {} at step {}", verb->second.action, op.instance_uuid,
@@ -115,9 +126,35 @@ Result<std::size_t> Journal::recover() {
   return resumed;
 }
 
+// An operation whose step this agent doesn't have: it ends here rather than leave its instance in a state nobody works on.
+Result<void> Journal::give_up_foreign(Operation op) {
+  const auto verb = verbs_.find(op.method);
+  return store_.write(Durability::kFsync, [&](Tx& tx) -> Result<void> {
+    const Error error = fail(Code::kInternal, fmt::format("{} was begun by another version of the agent, which had other steps", op.method),
+                             "delete the instance, or start that version again").value();
+    op.state = Operation::State::kFailed;
+    op.error = make_fault(error, tx.now_us());
+    CA_TRY_VOID(tx.update_operation(op));
+    CA_TRY_VOID(tx.finish_action(op.instance_uuid, op.request_id, "Error"));
+    CA_TRY_VOID(tx.add_event(op.instance_uuid, op.request_id,
+                             {op.method + "/resume", tx.now_us(), tx.now_us(), "Error", error.chain() + "; " + error.action()}));
+    auto record = tx.get<Instance>(op.instance_uuid);
+    if (!record) return {};
+    if (verb != verbs_.end()) {
+      CA_TRY_VOID(verb->second.on_failure(tx, *record, *op.error));
+    } else {
+      record->vm_state = VmState::kError;
+      record->task_state = TaskState::kNone;
+      record->fault = op.error;
+    }
+    record->updated_us = tx.now_us();
+    return tx.put(*record);
+  });
+}
+
 void Journal::enqueue(std::shared_ptr<Run> run) {
   std::shared_ptr<Run> to_start;
-  std::vector<std::shared_ptr<Run>> to_wake;
+  std::vector<std::shared_ptr<Run>> to_wake, to_let_through;
   bool cancelled = false;
   {
     const std::lock_guard lock(mutex_);
@@ -128,6 +165,11 @@ void Journal::enqueue(std::shared_ptr<Run> run) {
         other->cancel();
         cancelled = true;
         if (other->park_timer != 0) to_wake.push_back(other);
+        if (other->waits_at_gate) {
+          std::erase(gates_.at(other->verb().method)->waiting, other);
+          other->waits_at_gate = false;
+          to_let_through.push_back(other);
+        }
       }
     }
     strand->queue.push_back(run);
@@ -136,32 +178,74 @@ void Journal::enqueue(std::shared_ptr<Run> run) {
   }
   if (cancelled && cancel_) cancel_(run->op().instance_uuid);
   for (const auto& other : to_wake) unpark(other);
+  for (const auto& other : to_let_through) work_on(other);
   if (to_start) submit(to_start);
 }
 
 void Journal::submit(std::shared_ptr<Run> run) {
   {
     const std::lock_guard lock(mutex_);
-    if (draining_) return;
+    if (draining_ || !pass_gate(run)) return;
   }
+  work_on(std::move(run));
+}
+
+// False: it waits; leave_gate() of another one lets it through. With the mutex held.
+bool Journal::pass_gate(const std::shared_ptr<Run>& run) {
+  // What is to end for a delete only undoes, and that delete waits for it.
+  if (run->verb().at_once == 0 || run->cancelled()) return true;
+  auto& gate = gates_[run->verb().method];
+  if (!gate) gate = std::make_unique<Gate>();
+  if (gate->inside >= run->verb().at_once) {
+    run->waits_at_gate = true;
+    gate->waiting.push_back(run);
+    return false;
+  }
+  ++gate->inside;
+  run->inside_gate = true;
+  return true;
+}
+
+// The one that may run now in its place. With the mutex held.
+std::shared_ptr<Run> Journal::leave_gate(Run& run) {
+  if (!run.inside_gate) return nullptr;
+  run.inside_gate = false;
+  Gate& gate = *gates_.at(run.verb().method);
+  if (gate.waiting.empty()) {
+    --gate.inside;
+    return nullptr;
+  }
+  auto next = std::move(gate.waiting.front());
+  gate.waiting.pop_front();
+  next->waits_at_gate = false;
+  next->inside_gate = true;
+  return next;
+}
+
+void Journal::work_on(std::shared_ptr<Run> run) {
   workers_.submit([this, run](TaskLease& lease) {
     {
       const std::lock_guard lock(mutex_);
       if (draining_) return;
       ++running_;
     }
-    run->drive(lease);
-    const std::lock_guard lock(mutex_);
-    --running_;
-    ended_.notify_all();
+    if (run->drive(lease)) left();
   });
 }
 
+// A worker is through with the run it drove.
+void Journal::left() {
+  const std::lock_guard lock(mutex_);
+  --running_;
+  ended_.notify_all();
+}
+
 void Journal::finished(const std::shared_ptr<Run>& run) {
-  std::shared_ptr<Run> next;
+  std::shared_ptr<Run> next, let_through;
   const Uuid uuid = run->op().instance_uuid;
   {
     const std::lock_guard lock(mutex_);
+    let_through = leave_gate(*run);
     --stats_.open;
     const auto strand = strands_.find(uuid);
     strand->second->queue.pop_front();
@@ -171,6 +255,7 @@ void Journal::finished(const std::shared_ptr<Run>& run) {
       next = strand->second->queue.front();
     }
   }
+  if (let_through) work_on(let_through);
   if (next) {
     submit(next);
   } else if (idle_) {
@@ -179,11 +264,18 @@ void Journal::finished(const std::shared_ptr<Run>& run) {
 }
 
 void Journal::park(const std::shared_ptr<Run>& run, std::chrono::milliseconds delay) {
-  const std::lock_guard lock(mutex_);
-  if (draining_) return;
-  ++stats_.parked;
-  ++stats_.retried_steps;
-  run->park_timer = timers_.after(delay, [this, run] { unpark(run); });
+  std::shared_ptr<Run> let_through;
+  {
+    const std::lock_guard lock(mutex_);
+    if (draining_) return;
+    let_through = leave_gate(*run);
+    ++stats_.parked;
+    ++stats_.retried_steps;
+    // A delete that came during the attempt found nothing parked to wake.
+    if (run->cancelled() && run->op().state == Operation::State::kOpen && !run->verb().must_finish) delay = std::chrono::milliseconds(0);
+    run->park_timer = timers_.after(delay, [this, run] { unpark(run); });
+  }
+  if (let_through) work_on(let_through);
 }
 
 void Journal::unpark(const std::shared_ptr<Run>& run) {

@@ -63,13 +63,21 @@ class Journal {
  private:
   friend class Run;
   struct Strand;
+  struct Gate;
 
   void enqueue(std::shared_ptr<Run> run);
+  // On a worker as soon as its verb's gate lets it through; a run that waits there holds no worker.
   void submit(std::shared_ptr<Run> run);
+  bool pass_gate(const std::shared_ptr<Run>& run);
+  std::shared_ptr<Run> leave_gate(Run& run);
+  void work_on(std::shared_ptr<Run> run);
+  void left();
   void finished(const std::shared_ptr<Run>& run);
   void park(const std::shared_ptr<Run>& run, std::chrono::milliseconds delay);
   void unpark(const std::shared_ptr<Run>& run);
   Result<std::optional<Operation>> take_over(const Verb& verb, const Message& message, Tx& tx, Accepted& accepted);
+  Result<void> settle_refused(const Verb& verb, const Message& message, const Error& refusal, Tx& tx);
+  Result<void> give_up_foreign(Operation op);
 
   Store& store_;
   WorkerPool& workers_;
@@ -84,7 +92,8 @@ class Journal {
   mutable std::mutex mutex_;
   std::condition_variable ended_;
   std::map<Uuid, std::unique_ptr<Strand>> strands_;
-  std::size_t running_ = 0;  // runs on a worker now
+  std::map<std::string, std::unique_ptr<Gate>> gates_;  // of verbs that have a limit
+  std::size_t running_ = 0;  // runs that a worker drives now
   bool draining_ = false;
   JournalStats stats_;
 };

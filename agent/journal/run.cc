@@ -12,12 +12,19 @@ namespace {
 
 constexpr int kTriesOfMustFinish = 6;
 constexpr int kTriesOfUndo = 4;
-constexpr std::chrono::milliseconds kCommitLimit{120'000};
 
 bool worth_waiting(Code code) { return code == Code::kUnavailable; }
 
-std::chrono::milliseconds back_off(int failures) {
-  return std::chrono::milliseconds(std::min<std::int64_t>(15'000, std::int64_t{250} << std::min(failures, 8)));
+std::chrono::milliseconds back_off(int waits) {
+  return std::chrono::milliseconds(std::min<std::int64_t>(15'000, std::int64_t{250} << std::min(waits, 8)));
+}
+
+// The store's own trouble, not the step's: what the step did is still there, and running it again does no harm.
+bool of_the_store(Code code) { return code == Code::kUnavailable || code == Code::kNoSpace || code == Code::kIo; }
+
+// What a delete marked stays until that delete has run, whatever the operation before it writes.
+void keep_delete_mark(const Verb& verb, TaskState before, Instance& record) {
+  if (before == TaskState::kDeleting && !verb.cancels_others) record.task_state = before;
 }
 
 }  // namespace
@@ -47,15 +54,15 @@ std::shared_ptr<StepContext> Run::context() const {
   return std::make_shared<StepContext>(op_, *record, cancelled_);
 }
 
-void Run::drive(TaskLease& lease) {
+bool Run::drive(TaskLease& lease) {
   const auto self = shared_from_this();
   while (true) {
     {
       const std::lock_guard lock(journal_.mutex_);
-      if (journal_.draining_) return;
+      if (journal_.draining_) return true;
     }
     const Next next = op_.state == Operation::State::kOpen ? forward(lease) : backward(lease);
-    if (next == Next::kLeave) return;
+    if (next != Next::kAgain) return next == Next::kLeave;
   }
 }
 
@@ -75,8 +82,8 @@ Run::Next Run::forward(TaskLease& lease) {
     return Next::kLeave;
   }
   set_task_state(step);
-  auto outcome = attempt(lease, step, step.run, *ctx, false);
-  if (!outcome) return Next::kLeave;
+  auto outcome = attempt(lease, step, step.run, ctx, false);
+  if (!outcome) return Next::kAbandoned;
   if (!*outcome) return step_failed(step, std::move(*outcome).error(), now);
   return commit_step(ctx, step, now);
 }
@@ -85,23 +92,25 @@ void Run::set_task_state(const Step& step) {
   if (step.task == TaskState::kNone) return;
   [[maybe_unused]] const auto written = journal_.store_.write(Durability::kOrdered, [&](Tx& tx) -> Result<void> {
     CA_TRY(Instance record, tx.get<Instance>(op_.instance_uuid));
-    if (record.task_state == step.task) return {};
+    if (record.task_state == step.task || record.task_state == TaskState::kDeleting) return {};
     record.task_state = step.task;
     record.updated_us = tx.now_us();
     return tx.put(record);
   });
 }
 
-std::optional<Result<void>> Run::attempt(TaskLease& lease, const Step& step, const StepFunction& function, StepContext& ctx,
-                                         bool undoing) {
+std::optional<Result<void>> Run::attempt(TaskLease& lease, const Step& step, const StepFunction& function,
+                                         const std::shared_ptr<StepContext>& ctx, bool undoing) {
   const auto self = shared_from_this();
-  if (!lease.rearm(step.limit, [self, name = step.name, undoing, limit = step.limit] { self->expired(name, undoing, limit); })) {
+  if (!lease.rearm(step.limit, [self, ctx, &step, undoing] {
+        ctx->abandon();
+        self->expired(step, undoing);
+      })) {
     return std::nullopt;
   }
-  Result<void> outcome = fault::hit(point(step, undoing ? "undo_before" : "before"));
-  if (outcome) outcome = function(ctx);
-  if (outcome) outcome = fault::hit(point(step, undoing ? "undone" : "ran"));
-  if (!lease.rearm(kCommitLimit, [] {})) return std::nullopt;
+  Result<void> outcome = run_between_faults(step, function, *ctx, undoing);
+  // What follows is the store's: when that hangs, another worker would not get further.
+  if (!lease.disarm()) return std::nullopt;
   if (!outcome && outcome.error().step.empty()) {
     Error named = std::move(outcome).error();
     named.step = fmt::format("{}/{}", verb_.method, step.name);
@@ -110,17 +119,27 @@ std::optional<Result<void>> Run::attempt(TaskLease& lease, const Step& step, con
   return outcome;
 }
 
-// On the timer thread: the attempt hangs. Its worker is lost for now; another one goes on.
-void Run::expired(const std::string& step_name, bool undoing, std::chrono::milliseconds limit) {
+Result<void> Run::run_between_faults(const Step& step, const StepFunction& function, StepContext& ctx, bool undoing) const {
+  CA_TRY_VOID(fault::hit(point(step, undoing ? "undo_before" : "before")));
+  if (ctx.abandoned()) return fail(Code::kCancelled, "the attempt took too long");
+  try {
+    CA_TRY_VOID(function(ctx));
+  } catch (const std::exception& e) {  // of a defect; one operation must not bring the agent down, and again at each start
+    return fail(Code::kInternal, fmt::format("step {} of {} broke off: {}", step.name, verb_.action, e.what()), "report this defect");
+  }
+  return fault::hit(point(step, undoing ? "undone" : "ran"));
+}
+
+// On the timer thread: the attempt hangs. Its worker is lost for now; another one goes on, and counts as running in its place.
+void Run::expired(const Step& step, bool undoing) {
   const auto self = shared_from_this();
-  journal_.workers_.submit([self, step_name, undoing, limit](TaskLease& lease) {
-    Error error = fail(Code::kTimeout, fmt::format("step {} did not end within {} ms", step_name, limit.count())).value();
-    error.step = fmt::format("{}/{}", self->verb_.method, step_name);
-    const Step& step = self->verb_.steps[static_cast<std::size_t>(self->op_.next_step)];
+  journal_.workers_.submit([self, &step, undoing](TaskLease& lease) {
+    Error error = fail(Code::kTimeout, fmt::format("step {} did not end within {} ms", step.name, step.limit.count()),
+                       "look at what it works with (libvirt, the file system, the network), then order it again").value();
+    error.step = fmt::format("{}/{}", self->verb_.method, step.name);
     const std::int64_t now = self->journal_.clock_.wall_us();
     const Next next = undoing ? self->undo_failed(step, std::move(error), now) : self->step_failed(step, std::move(error), now);
-    if (next == Next::kAgain) self->drive(lease);
-    if (next == Next::kLeave) return;
+    if (next == Next::kLeave || self->drive(lease)) self->journal_.left();
   });
 }
 
@@ -136,8 +155,7 @@ Run::Next Run::park(const Error& error) {
     spdlog::warn("{} of {} waits: {}; {}", verb_.action, op_.instance_uuid, error.chain(), error.action());
     said_parked_ = true;
   }
-  const auto delay = back_off(failures_);
-  if (worth_waiting(error.code)) failures_ = std::min(failures_ + 1, kTriesOfUndo - 1);
+  const auto delay = back_off(waits_++);
   // Once parked, another worker may drive this run at any moment: nothing of it is touched any more.
   journal_.park(shared_from_this(), delay);
   return Next::kLeave;
@@ -160,7 +178,7 @@ Run::Next Run::begin_undo(Error error, const std::string& step_name, std::int64_
   if (!written) return park(written.error());
   op_.state = Operation::State::kUndoing;
   op_.error = make_fault(error, journal_.clock_.wall_us());
-  failures_ = 0;
+  failures_ = waits_ = 0;
   return Next::kAgain;
 }
 
@@ -170,27 +188,27 @@ Run::Next Run::backward(TaskLease& lease) {
   const Step& step = verb_.steps[static_cast<std::size_t>(op_.next_step)];
   const std::int64_t now = journal_.clock_.wall_us();
   const auto ctx = context();
-  if (!ctx) {
-    end(tl::unexpected<Error>(error_of(*op_.error)), false);
-    return Next::kLeave;
-  }
-  auto outcome = attempt(lease, step, step.undo, *ctx, true);
-  if (!outcome) return Next::kLeave;
+  if (!ctx) return give_up();
+  auto outcome = attempt(lease, step, step.undo, ctx, true);
+  if (!outcome) return Next::kAbandoned;
   if (!*outcome) return undo_failed(step, std::move(*outcome).error(), now);
   const auto written = journal_.store_.write(Durability::kOrdered, [&](Tx& tx) -> Result<void> {
     Operation op = op_;
     --op.next_step;
     op.scratch = ctx->scratch();
     CA_TRY_VOID(tx.update_operation(op));
+    if (ctx->changes().empty()) return {};
     CA_TRY(Instance record, tx.get<Instance>(op.instance_uuid));
     for (const RecordChange& change : ctx->changes()) CA_TRY_VOID(change(tx, record));
-    if (!ctx->changes().empty()) CA_TRY_VOID(tx.put(record));
-    return {};
+    return tx.put(record);
   });
-  if (!written) return park(written.error());
+  if (!written) {
+    if (of_the_store(written.error().code)) return park(written.error());
+    return undo_failed(step, written.error(), now);
+  }
   --op_.next_step;
   op_.scratch = ctx->scratch();
-  failures_ = 0;
+  failures_ = waits_ = 0;
   {
     const std::lock_guard lock(journal_.mutex_);
     ++journal_.stats_.undone_steps;
@@ -211,21 +229,30 @@ Run::Next Run::undo_failed(const Step& step, Error error, std::int64_t started_u
   });
   if (!written) return park(written.error());
   --op_.next_step;
-  failures_ = 0;
+  failures_ = waits_ = 0;
   return Next::kAgain;
 }
 
+Fault Run::fault_of_op() const {
+  if (op_.error) return *op_.error;
+  return make_fault(fail(Code::kInternal, "why the operation failed was not kept").value(), journal_.clock_.wall_us());
+}
+
 Run::Next Run::give_up() {
-  const Fault fault = *op_.error;
+  const Fault fault = fault_of_op();
   const auto written = journal_.store_.write(Durability::kFsync, [&](Tx& tx) -> Result<void> {
     Operation op = op_;
     op.state = Operation::State::kFailed;
     CA_TRY_VOID(tx.update_operation(op));
     CA_TRY_VOID(tx.finish_action(op.instance_uuid, op.request_id, "Error"));
-    CA_TRY(Instance record, tx.get<Instance>(op.instance_uuid));
-    CA_TRY_VOID(verb_.on_failure(tx, record, fault));
-    record.updated_us = tx.now_us();
-    return tx.put(record);
+    auto record = tx.get<Instance>(op.instance_uuid);
+    if (!record && record.error().code == Code::kNotFound) return {};  // there is nothing left to say it of
+    if (!record) return tl::unexpected<Error>(std::move(record).error());
+    const TaskState before = record->task_state;
+    CA_TRY_VOID(verb_.on_failure(tx, *record, fault));
+    keep_delete_mark(verb_, before, *record);
+    record->updated_us = tx.now_us();
+    return tx.put(*record);
   });
   if (!written) return park(written.error());
   op_.state = Operation::State::kFailed;
@@ -238,14 +265,14 @@ Run::Next Run::commit_step(const std::shared_ptr<StepContext>& ctx, const Step& 
   const auto written = journal_.store_.write(last ? Durability::kFsync : Durability::kOrdered,
                                              [&](Tx& tx) { return write_end(tx, *ctx, step, started_us, last); });
   if (!written) {
-    if (worth_waiting(written.error().code)) return park(written.error());
+    if (of_the_store(written.error().code)) return park(written.error());
     Error error = written.error();
     error.step = fmt::format("{}/{}", verb_.method, step.name);
     return step_failed(step, std::move(error), started_us);
   }
   ++op_.next_step;
   op_.scratch = ctx->scratch();
-  failures_ = 0;
+  failures_ = waits_ = 0;
   said_parked_ = false;
   if (last) op_.state = Operation::State::kDone;
   const auto hit = fault::hit(point(step, "recorded"));
@@ -268,9 +295,11 @@ Result<void> Run::write_end(Tx& tx, const StepContext& ctx, const Step& step, st
   if (last) CA_TRY_VOID(tx.finish_action(op.instance_uuid, op.request_id, ""));
   if (ctx.changes().empty() && !last) return {};
   CA_TRY(Instance record, tx.get<Instance>(op.instance_uuid));
+  const TaskState before = record.task_state;
   for (const RecordChange& change : ctx.changes()) CA_TRY_VOID(change(tx, record));
   if (last) CA_TRY_VOID(verb_.on_success(tx, record));
   if (record.vm_state == VmState::kDeleted) return {};  // on_success removed the record
+  keep_delete_mark(verb_, before, record);
   record.updated_us = tx.now_us();
   return tx.put(record);
 }

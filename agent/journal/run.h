@@ -15,27 +15,33 @@ class Run : public std::enable_shared_from_this<Run> {
   [[nodiscard]] const Operation& op() const { return op_; }
   [[nodiscard]] const Verb& verb() const { return verb_; }
   void cancel() { *cancelled_ = true; }
+  [[nodiscard]] bool cancelled() const { return *cancelled_; }
 
-  // Drives the operation as far as it goes: to its end, to a park, or to the drain.
-  void drive(TaskLease& lease);
+  // Drives the operation as far as it goes: to its end, to a park, or to the drain. False: a step hung, and the worker that went on
+  // in its place counts as the one that drives.
+  bool drive(TaskLease& lease);
 
   // Guarded by the journal's mutex.
   TimerQueue::Id park_timer = 0;
+  bool waits_at_gate = false;
+  bool inside_gate = false;
 
  private:
-  enum class Next { kAgain, kLeave };
+  enum class Next { kAgain, kLeave, kAbandoned };
 
   Next forward(TaskLease& lease);
   Next backward(TaskLease& lease);
   // Runs `function` bounded. nullopt: the attempt was abandoned, this worker must leave.
-  std::optional<Result<void>> attempt(TaskLease& lease, const Step& step, const StepFunction& function, StepContext& context,
-                                      bool undoing);
-  void expired(const std::string& step_name, bool undoing, std::chrono::milliseconds limit);
+  std::optional<Result<void>> attempt(TaskLease& lease, const Step& step, const StepFunction& function,
+                                      const std::shared_ptr<StepContext>& context, bool undoing);
+  Result<void> run_between_faults(const Step& step, const StepFunction& function, StepContext& context, bool undoing) const;
+  void expired(const Step& step, bool undoing);
   Next step_failed(const Step& step, Error error, std::int64_t started_us);
   Next undo_failed(const Step& step, Error error, std::int64_t started_us);
   Next begin_undo(Error error, const std::string& step_name, std::int64_t started_us);
   Next park(const Error& error);
   Next give_up();
+  [[nodiscard]] Fault fault_of_op() const;
   Next commit_step(const std::shared_ptr<StepContext>& context, const Step& step, std::int64_t started_us);
   Result<void> write_end(Tx& tx, const StepContext& context, const Step& step, std::int64_t started_us, bool last);
   void end(const Result<Json>& outcome, bool success);
@@ -48,6 +54,7 @@ class Run : public std::enable_shared_from_this<Run> {
   Operation op_;
   std::shared_ptr<std::atomic<bool>> cancelled_ = std::make_shared<std::atomic<bool>>(false);
   int failures_ = 0;  // of the step at hand
+  int waits_ = 0;     // of the step at hand
   bool said_parked_ = false;
 };
 

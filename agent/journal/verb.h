@@ -32,6 +32,10 @@ class StepContext {
   [[nodiscard]] const std::vector<RecordChange>& changes() const { return changes_; }
   // A later order (delete) wants this operation to end; long waits should look at it.
   [[nodiscard]] bool cancelled() const { return cancelled_ && *cancelled_; }
+  // This attempt took too long and another one goes on without it: nothing of it counts any more, and it may change nothing more.
+  // A step that makes several changes looks before each.
+  [[nodiscard]] bool abandoned() const { return abandoned_; }
+  void abandon() { abandoned_ = true; }
 
  private:
   Operation op_;
@@ -39,6 +43,7 @@ class StepContext {
   Json scratch_;
   std::vector<RecordChange> changes_;
   std::shared_ptr<const std::atomic<bool>> cancelled_;
+  std::atomic<bool> abandoned_ = false;
 };
 
 using StepFunction = std::function<Result<void>(StepContext&)>;
@@ -57,6 +62,7 @@ struct Verb {
   Order order = Order::kBuild;
   bool must_finish = false;    // no deadline; a step's failure is tried again rather than undone (delete)
   bool cancels_others = false; // makes running operations of the instance end first (delete)
+  std::size_t at_once = 0;     // of all operations of this verb, so many run at the same time; 0: no limit
   std::vector<Step> steps;
 
   // Checks the order against the record and says what the record looks like once it is accepted.

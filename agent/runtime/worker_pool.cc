@@ -44,7 +44,7 @@ class Lease final : public TaskLease, public std::enable_shared_from_this<Lease<
   bool rearm(std::chrono::milliseconds limit, std::function<void()> expired) override {
     const std::lock_guard lock(state_->mutex);
     if (abandoned_) return false;
-    disarm();
+    stop_timer();
     const std::uint64_t term = ++term_;
     timer_ = state_->timers.after(limit, [self = this->shared_from_this(), term, expired = std::move(expired)] {
       if (self->abandon(term)) expired();
@@ -52,16 +52,15 @@ class Lease final : public TaskLease, public std::enable_shared_from_this<Lease<
     return true;
   }
 
-  // True when the task was not abandoned.
-  bool finish() {
+  bool disarm() override {
     const std::lock_guard lock(state_->mutex);
     ++term_;
-    disarm();
+    stop_timer();
     return !abandoned_;
   }
 
  private:
-  void disarm() {
+  void stop_timer() {
     if (timer_ != 0) state_->timers.cancel(timer_);
     timer_ = 0;
   }
@@ -110,7 +109,7 @@ void WorkerPool::State::worker() {
     auto lease = std::make_shared<Lease<State>>(shared_from_this());
     run(*lease);
     run = nullptr;
-    const bool kept = lease->finish();
+    const bool kept = lease->disarm();
     lock.lock();
     if (!kept) {
       --hung;
@@ -148,7 +147,8 @@ bool WorkerPool::drain(std::chrono::milliseconds limit) {
   state_->stopping = true;
   state_->queue.clear();
   state_->work.notify_all();
-  return state_->idle.wait_for(lock, limit, [this] { return state_->threads == 0; });
+  // A hung worker that gave its place to another is no thread of ours any more, but it still uses what its task uses.
+  return state_->idle.wait_for(lock, limit, [this] { return state_->threads == 0 && state_->hung == 0; });
 }
 
 }  // namespace ca

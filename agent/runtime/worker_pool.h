@@ -22,6 +22,8 @@ class TaskLease {
  public:
   // From now on the task has `limit` to call rearm() again or to end. False: it was abandoned; it must leave without effect.
   virtual bool rearm(std::chrono::milliseconds limit, std::function<void()> expired) = 0;
+  // No deadline until the next rearm(). False: as above.
+  virtual bool disarm() = 0;
   virtual ~TaskLease() = default;
 };
 
@@ -40,7 +42,7 @@ class WorkerPool {
   // `run` starts on a worker as soon as one is free. No deadline until it calls rearm().
   void submit(std::function<void(TaskLease&)> run);
   [[nodiscard]] WorkerStats stats() const;
-  // Takes no more tasks, drops those that have not begun, waits for running ones up to `limit`. False: some still run (hung).
+  // Takes no more tasks, drops those that have not begun, waits for running ones up to `limit`. False: some still run, or hang.
   bool drain(std::chrono::milliseconds limit);
 
  private:

@@ -73,7 +73,7 @@ Result<std::unique_ptr<Database>> Database::open(const std::string& path) {
     return wrap(std::move(error).value(), "cannot open " + path, "check that the agent's user may write there");
   }
   std::unique_ptr<Database> database(new Database(db));
-  sqlite3_busy_timeout(db, 5000);
+  sqlite3_busy_timeout(db, 1000);
   // A damaged or hostile file must not be able to run code through the schema.
   sqlite3_db_config(db, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, nullptr);
   sqlite3_db_config(db, SQLITE_DBCONFIG_DEFENSIVE, 1, nullptr);

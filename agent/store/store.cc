@@ -158,6 +158,15 @@ void Store::loop() {
   }
 }
 
+// An exception is a defect of one job's work; it must not end the agent, which would take up the same work at its next start.
+Result<void> Store::run_job(const Job& job, Tx& tx) {
+  try {
+    return job.work(tx);
+  } catch (const std::exception& e) {
+    return fail(Code::kInternal, fmt::format("store: a transaction broke off: {}", e.what()), "report this defect");
+  }
+}
+
 void Store::run_batch(std::vector<Job*>& batch) {
   bool fsync = false;
   for (const Job* job : batch) fsync = fsync || job->durability == Durability::kFsync;
@@ -172,14 +181,15 @@ void Store::run_batch(std::vector<Job*>& batch) {
     all = db_->exec("SAVEPOINT job");
     if (!all) break;
     Tx tx(*db_, clock_);
-    job->result = job->work(tx);
+    job->result = run_job(*job, tx);
     if (job->result) {
       job->changes = std::move(tx.changes_);
       job->after = std::move(tx.after_);
-    } else {
-      all = db_->exec("ROLLBACK TO job");
+    } else if (!db_->exec("ROLLBACK TO job")) {
+      all = job->result;  // SQLite rolled everything back itself: no space, a read or write error
+      break;
     }
-    if (all) all = db_->exec("RELEASE job");
+    all = db_->exec("RELEASE job");
   }
   if (all) all = db_->exec("COMMIT");
   if (!all) {

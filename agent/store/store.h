@@ -91,6 +91,7 @@ class Store {
   Result<void> prune();
   void loop();
   void run_batch(std::vector<Job*>& batch);
+  static Result<void> run_job(const Job& job, Tx& tx);
 
   std::unique_ptr<Database> db_;
   const Clock& clock_;

@@ -101,6 +101,7 @@ Verb build_and_run_instance(Services& s) {
   verb.method = "build_and_run_instance";
   verb.action = "create";
   verb.order = Order::kBuild;
+  verb.at_once = static_cast<std::size_t>(s.config.max_concurrent_builds);
   verb.steps = {claim_step(s),
                 allocate_ports_step(s),
                 fetch_image_step(s),

@@ -18,11 +18,18 @@ RecordChange set_port_status(std::string status) {
   };
 }
 
+// Takes away what is there, even where records of it are missing: nobody would do so later.
 Result<void> unplug_all(Services& s, StepContext& ctx) {
-  CA_TRY(const auto nics, nic_records(s, ctx.instance()));
-  for (const NicRecords& nic : nics) {
-    if (auto done = s.networks.unplug(nic.network, nic.port); !done) {
-      return wrap(std::move(done).error(), fmt::format("cannot unplug port {}", nic.port.id));
+  for (const Uuid& id : ctx.instance().port_ids) {
+    const auto port = s.store.get<Port>(id);
+    if (!port) continue;
+    const auto record = s.store.get<Network>(port->network_id);
+    Network network;
+    network.id = port->network_id;
+    if (record) network = *record;
+    if (ctx.abandoned()) return fail(Code::kCancelled, "the attempt took too long");
+    if (auto done = s.networks.unplug(network, *port); !done) {
+      return wrap(std::move(done).error(), fmt::format("cannot unplug port {}", id));
     }
   }
   ctx.on_commit(set_port_status("DOWN"));
@@ -56,6 +63,8 @@ Step plug_ports_step(Services& s) {
       if (auto up = s.networks.ensure(nic.network, nic.subnets); !up) {
         return wrap(std::move(up).error(), fmt::format("network '{}' ({}) can't be brought up", nic.network.name, nic.network.id));
       }
+      // An entry made after the undo of this step would stay for good.
+      if (ctx.abandoned()) return fail(Code::kCancelled, "the attempt took too long");
       if (auto plugged = s.networks.plug(nic.network, nic.port, ctx.instance().hostname); !plugged) {
         return wrap(std::move(plugged).error(), fmt::format("cannot plug port {}", nic.port.id));
       }

@@ -19,9 +19,9 @@
 namespace ca {
 namespace {
 
-constexpr std::size_t kMaxBytes = 64 << 20;   // nova's size of a vfat config drive
+constexpr std::size_t kMaxBytes = 64 << 20;  // nova's size of a vfat config drive
 constexpr std::size_t kMaxPath = 255;
-constexpr std::size_t kMaxDepth = 7;          // ISO 9660 has eight levels with the root
+constexpr std::size_t kMaxDepth = 7;  // ISO 9660 has eight levels with the root
 
 struct FreeArchive {
   void operator()(archive* writer) const { archive_write_free(writer); }
@@ -32,7 +32,9 @@ struct FreeEntry {
 using Writer = std::unique_ptr<archive, FreeArchive>;
 
 Result<void> check_path(const std::string& path) {
-  const auto refuse = [&](const char* why) { return fail(Code::kInvalid, fmt::format("config drive path \"{:.64}\" {}", path, why)); };
+  const auto refuse = [&](const char* why) {
+    return fail(Code::kInvalid, fmt::format("config drive path \"{:.64}\" {}", path, why));
+  };
   if (path.empty() || path.size() > kMaxPath) return refuse("is empty or too long");
   if (path.find('\0') != std::string::npos) return refuse("has a NUL character");
   std::size_t depth = 0;
@@ -50,7 +52,8 @@ Result<void> check_path(const std::string& path) {
 std::set<std::string> directories_of(const ConfigDriveFiles& files) {
   std::set<std::string> directories;
   for (const auto& [path, content] : files) {
-    for (auto slash = path.find('/'); slash != std::string::npos; slash = path.find('/', slash + 1)) directories.insert(path.substr(0, slash));
+    for (auto slash = path.find('/'); slash != std::string::npos; slash = path.find('/', slash + 1))
+      directories.insert(path.substr(0, slash));
   }
   return directories;
 }
@@ -62,9 +65,13 @@ Result<void> check_files(const ConfigDriveFiles& files) {
     bytes += content.size();
   }
   for (const auto& directory : directories_of(files)) {
-    if (files.contains(directory)) return fail(Code::kInvalid, fmt::format("config drive path \"{:.64}\" is a file and a directory", directory));
+    if (files.contains(directory))
+      return fail(Code::kInvalid,
+                  fmt::format("config drive path \"{:.64}\" is a file and a directory", directory));
   }
-  if (bytes > kMaxBytes) return fail(Code::kTooLarge, fmt::format("a config drive of {} bytes is over the bound of {}", bytes, kMaxBytes));
+  if (bytes > kMaxBytes)
+    return fail(Code::kTooLarge,
+                fmt::format("a config drive of {} bytes is over the bound of {}", bytes, kMaxBytes));
   return {};
 }
 
@@ -73,7 +80,8 @@ tl::unexpected<Error> archive_error(archive* writer, const std::string& path) {
   const int errnum = archive_errno(writer);
   if (errnum > 0) return fail_file(errnum, "cannot write config drive", path);
   const char* text = archive_error_string(writer);
-  return fail(Code::kExternal, fmt::format("libarchive cannot write config drive {}: {}", path, text != nullptr ? text : "no reason given"));
+  return fail(Code::kExternal, fmt::format("libarchive cannot write config drive {}: {}", path,
+                                           text != nullptr ? text : "no reason given"));
 }
 
 // Adds files and directories to one archive; the first refusal ends it.
@@ -99,8 +107,9 @@ class ConfigDriveWriter {
   Result<void> open() {
     // The padding serves optical drives. Rock Ridge keeps long names for Linux, Joliet for Windows.
     constexpr const char* kOptions =
-        "iso9660:volume-id=config-2,iso9660:publisher=OpenStack Nova,iso9660:application-id=compute-agent "
-        COMPUTE_AGENT_VERSION ",iso9660:rockridge=useful,iso9660:joliet,iso9660:!pad";
+        "iso9660:volume-id=config-2,iso9660:publisher=OpenStack "
+        "Nova,iso9660:application-id=compute-agent " COMPUTE_AGENT_VERSION
+        ",iso9660:rockridge=useful,iso9660:joliet,iso9660:!pad";
     CA_TRY_VOID(done(archive_write_set_format_iso9660(writer_.get())));
     CA_TRY_VOID(done(archive_write_set_options(writer_.get(), kOptions)));
     return done(archive_write_open_fd(writer_.get(), file_.fd()));
@@ -125,22 +134,25 @@ class ConfigDriveWriter {
   std::time_t now_ = std::time(nullptr);
 };
 
-// libarchive writes the primary descriptor's names in ISO 9660's strict characters ("CONFIG_2"; only Joliet's copy is as given). Guests
-// look for "config-2", some by the primary descriptor alone, and mkisofs, which nova uses, writes it there.
+// libarchive writes the primary descriptor's names in ISO 9660's strict characters ("CONFIG_2"; only Joliet's
+// copy is as given). Guests look for "config-2", some by the primary descriptor alone, and mkisofs, which
+// nova uses, writes it there.
 Result<void> restore_names(DurableFile& file) {
   struct Field {
     std::int64_t at;
     std::size_t size;
     std::string_view strict, wanted;
   };
-  constexpr std::int64_t kPrimaryDescriptor = 16 * 2048;
-  constexpr std::array kFields{Field{40, 32, "CONFIG_2", "config-2"}, Field{318, 128, "OPENSTACK NOVA", "OpenStack Nova"}};
+  constexpr std::int64_t kPrimaryDescriptor = std::int64_t{16} * 2048;
+  constexpr std::array kFields{Field{40, 32, "CONFIG_2", "config-2"},
+                               Field{318, 128, "OPENSTACK NOVA", "OpenStack Nova"}};
   for (const auto& field : kFields) {
     std::string text(field.size, '\0');
     const ssize_t n = ::pread(file.fd(), text.data(), text.size(), kPrimaryDescriptor + field.at);
     if (n < 0) return fail_file(errno, "cannot read", file.part_path());
     if (!text.starts_with(field.strict)) {
-      return fail(Code::kExternal, fmt::format("libarchive wrote an unexpected volume descriptor into {}", file.part_path()));
+      return fail(Code::kExternal,
+                  fmt::format("libarchive wrote an unexpected volume descriptor into {}", file.part_path()));
     }
     CA_TRY_VOID(file.write_at(kPrimaryDescriptor + field.at, std::as_bytes(std::span(field.wanted))));
   }

@@ -5,7 +5,8 @@
 
 namespace ca {
 
-// The wanted size is enough for the base, and the base is there and is what its record says. kInvalid, kNotFound or kConflict.
+// The wanted size is enough for the base, and the base is there and is what its record says. kInvalid,
+// kNotFound or kConflict.
 [[nodiscard]] Result<void> check_disk_spec(const DiskSpec& spec);
 
 }  // namespace ca

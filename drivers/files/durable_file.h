@@ -1,5 +1,6 @@
 #pragma once
-// Files that are either complete and on the disk, or not there: temp file, fsync, rename, fsync of the directory.
+// Files that are either complete and on the disk, or not there: temp file, fsync, rename, fsync of the
+// directory.
 
 #include <sys/stat.h>
 
@@ -23,18 +24,20 @@ struct OpenedFile {
 };
 [[nodiscard]] Result<OpenedFile> open_regular(const std::string& path);
 
-// Whether a regular file is at `path`. Anything else there (a link, a directory) is kConflict: it is not ours.
+// Whether a regular file is at `path`. Anything else there (a link, a directory) is kConflict: it is not
+// ours.
 [[nodiscard]] Result<bool> regular_file_exists(const std::string& path);
 
-[[nodiscard]] Result<void> write_all(int fd, std::int64_t offset, std::span<const std::byte> bytes, const std::string& path);
+[[nodiscard]] Result<void> write_all(int fd, std::int64_t offset, std::span<const std::byte> bytes,
+                                     const std::string& path);
 [[nodiscard]] Result<void> fsync_parent(const std::string& path);
 // Removes the file durably. Nothing there is success.
 [[nodiscard]] Result<void> remove_file(const std::string& path);
 // mkdir -p
 [[nodiscard]] Result<void> make_directories(const std::string& path);
 
-// The file that becomes `path` on commit(). It is written as "<path>.part", which is unlinked when this object goes without
-// a commit; one that a crash left is replaced.
+// The file that becomes `path` on commit(). It is written as "<path>.part", which is unlinked when this
+// object goes without a commit; one that a crash left is replaced.
 class DurableFile {
  public:
   [[nodiscard]] static Result<DurableFile> create(const std::string& path, mode_t mode);

@@ -1,9 +1,8 @@
 #pragma once
 // The form in which the fuzzer mutates an image: short, although offsets in images are far apart.
 //
-//   byte 0      registered format (low 4 bits), bit 7: compute checksums anew, so that mutations get past them
-//   bytes 1-6   size of the file, little endian
-//   then pieces: offset (6 bytes), length (2 bytes), content
+//   byte 0      registered format (low 4 bits), bit 7: compute checksums anew, so that mutations get past
+//   them bytes 1-6   size of the file, little endian then pieces: offset (6 bytes), length (2 bytes), content
 
 #include <cstdint>
 #include <span>

@@ -1,5 +1,6 @@
 #pragma once
-// An image in memory that stores only what was put into it: crafted headers with honest offsets, however far apart.
+// An image in memory that stores only what was put into it: crafted headers with honest offsets, however far
+// apart.
 
 #include <array>
 #include <cstdint>

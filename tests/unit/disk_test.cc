@@ -28,7 +28,11 @@ class Disks : public ::testing::Test {
   }
 
   DiskSpec spec(std::int64_t size) {
-    return {.path = disk_, .base_path = base_, .base_format = DiskFormat::kRaw, .base_virtual_bytes = kMiB, .size_bytes = size};
+    return {.path = disk_,
+            .base_path = base_,
+            .base_format = DiskFormat::kRaw,
+            .base_virtual_bytes = kMiB,
+            .size_bytes = size};
   }
 
   void expect_refused(DiskBackend& backend, const DiskSpec& wanted, Code code, const std::string& words) {
@@ -75,7 +79,8 @@ class QemuChecked : public Disks {
     return result->out;
   }
 
-  // What qemu-img says of an overlay and all beneath it, without what names or dates the file or counts its blocks.
+  // What qemu-img says of an overlay and all beneath it, without what names or dates the file or counts its
+  // blocks.
   nlohmann::json meaning(const std::string& path) {
     auto chain = nlohmann::json::parse(qemu_img({"info", "--output=json", "--backing-chain", path}));
     chain.at(0).erase("filename");
@@ -87,7 +92,8 @@ class QemuChecked : public Disks {
 };
 
 TEST_F(QemuChecked, OverlaysMeanWhatQemuImgWouldHaveWritten) {
-  for (const std::int64_t size : {kMiB, kMiB + 1, kMiB + 512, 512 * kMiB, 512 * kMiB + 512, kGiB, 20 * kGiB, 2048 * kGiB, 5000 * kGiB + 513}) {
+  for (const std::int64_t size : {kMiB, kMiB + 1, kMiB + 512, 512 * kMiB, 512 * kMiB + 512, kGiB, 20 * kGiB,
+                                  2048 * kGiB, 5000 * kGiB + 513}) {
     SCOPED_TRACE(size);
     std::filesystem::remove(disk_);
     const auto made = qcow2_->create(spec(size));
@@ -154,7 +160,8 @@ TEST_F(QemuChecked, TheLongestBackingNameFits) {
 
 TEST_F(Disks, ASizeSmallerThanTheImageIsRefusedWithBothNumbers) {
   for (DiskBackend* backend : {qcow2_.get(), raw_.get()}) {
-    expect_refused(*backend, spec(kMiB - 1), Code::kInvalid, "Flavor disk is 1048575 bytes, image is 1048576 bytes");
+    expect_refused(*backend, spec(kMiB - 1), Code::kInvalid,
+                   "Flavor disk is 1048575 bytes, image is 1048576 bytes");
     expect_refused(*backend, spec(0), Code::kInvalid, "makes no sense");
   }
   expect_refused(*qcow2_, spec(std::int64_t{1} << 52), Code::kInvalid, "up to 2251799813685248 bytes");

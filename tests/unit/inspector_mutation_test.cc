@@ -1,5 +1,5 @@
-// What the fuzzer does at length, done briefly and the same way every time: every seed cut at every interesting length and with
-// each of its bits turned, and what must hold whatever the input is.
+// What the fuzzer does at length, done briefly and the same way every time: every seed cut at every
+// interesting length and with each of its bits turned, and what must hold whatever the input is.
 
 #include <gtest/gtest.h>
 
@@ -38,7 +38,8 @@ TEST(InspectorMutations, TurnedBitsInEverySeedAreAnswered) {
         turned.flip(at, bit);
         check(seed, turned, "with bit " + std::to_string(bit) + " of byte " + std::to_string(at) + " turned");
         if (seed.format == DiskFormat::kVhd) seal_vhd(turned);
-        if (seed.format == DiskFormat::kVhd) check(seed, turned, "sealed anew after byte " + std::to_string(at));
+        if (seed.format == DiskFormat::kVhd)
+          check(seed, turned, "sealed anew after byte " + std::to_string(at));
       }
     }
   }

@@ -17,7 +17,8 @@ namespace ca::testing {
 class ScratchDir {
  public:
   ScratchDir() : path_((std::filesystem::temp_directory_path() / "ca-test-XXXXXX").string()) {
-    if (::mkdtemp(path_.data()) == nullptr) throw std::filesystem::filesystem_error("mkdtemp", std::error_code(errno, std::generic_category()));
+    if (::mkdtemp(path_.data()) == nullptr)
+      throw std::filesystem::filesystem_error("mkdtemp", std::error_code(errno, std::generic_category()));
   }
   ScratchDir(const ScratchDir&) = delete;
   ScratchDir& operator=(const ScratchDir&) = delete;
@@ -48,7 +49,8 @@ inline void write_text(const std::string& path, const std::string& text) {
 // Names in a directory, sorted.
 inline std::vector<std::string> names_in(const std::string& path) {
   std::vector<std::string> names;
-  for (const auto& entry : std::filesystem::directory_iterator(path)) names.push_back(entry.path().filename().string());
+  for (const auto& entry : std::filesystem::directory_iterator(path))
+    names.push_back(entry.path().filename().string());
   std::sort(names.begin(), names.end());
   return names;
 }

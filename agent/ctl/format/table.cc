@@ -65,6 +65,8 @@ void fit(Grid& grid, const FormatOptions& options, std::size_t min_width) {
     const bool last = n + 1 == shrink.size();
     const std::size_t width = std::max(min_width, static_cast<std::size_t>(std::max(0L, last ? left : each)));
     if (!last) left -= each;
+    Column& column = grid.columns[shrink[n]];
+    column.width = std::max(display_width(column.name), std::min(column.width, width));
     for (auto& row : grid.rows) {
       std::vector<std::string> wrapped;
       for (const std::string& line : row[shrink[n]]) {
@@ -73,7 +75,6 @@ void fit(Grid& grid, const FormatOptions& options, std::size_t min_width) {
       row[shrink[n]] = std::move(wrapped);
     }
   }
-  measure(grid);
 }
 
 void append_cell(std::string& out, std::string_view text, const Column& column) {

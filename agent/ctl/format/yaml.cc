@@ -19,15 +19,45 @@ bool one_of(std::string_view text, std::initializer_list<std::string_view> words
   return std::find(words.begin(), words.end(), text) != words.end();
 }
 
-// What a YAML 1.1 reader would take for something else than text: bool, null, number, date, merge key. Anything that starts like
-// a number counts when it holds nothing but the characters numbers and dates are made of.
+bool digit(char c) { return c >= '0' && c <= '9'; }
+
+bool only(std::string_view text, std::string_view characters) { return text.find_first_not_of(characters) == std::string_view::npos; }
+
+// Integers in any base, fractions, exponents, sexagesimals (190:20:30) of YAML 1.1 and 1.2. An address or a UUID is none of them.
+bool reads_as_number(std::string_view text) {
+  if (text[0] == '+' || text[0] == '-') text.remove_prefix(1);
+  if (text.empty() || !(digit(text[0]) || (text[0] == '.' && text.size() > 1 && digit(text[1])))) return false;
+  if (text.size() > 2 && text[0] == '0' && std::string_view("xXoObB").find(text[1]) != std::string_view::npos) {
+    return only(text.substr(2), "0123456789abcdefABCDEF_");
+  }
+  if (std::count(text.begin(), text.end(), '.') > 1) return false;
+  if (text.find(':') != std::string_view::npos) return only(text, "0123456789_.:");
+  const std::size_t exponent = text.find_first_of("eE");
+  if (!only(text.substr(0, exponent), "0123456789_.")) return false;
+  if (exponent == std::string_view::npos) return true;
+  std::string_view power = text.substr(exponent + 1);
+  if (!power.empty() && (power[0] == '+' || power[0] == '-')) power.remove_prefix(1);
+  return only(power, "0123456789");
+}
+
+// 2026-11-21, with or without a time behind it.
+bool reads_as_date(std::string_view text) {
+  std::size_t at = 0;
+  const auto digits = [&](std::size_t least, std::size_t most) {
+    const std::size_t start = at;
+    while (at < text.size() && digit(text[at]) && at - start < most) ++at;
+    return at - start >= least;
+  };
+  const auto dash = [&] { return at < text.size() && text[at++] == '-'; };
+  return digits(4, 4) && dash() && digits(1, 2) && dash() && digits(1, 2) &&
+         (at == text.size() || text[at] == 'T' || text[at] == 't' || text[at] == ' ');
+}
+
+// What a YAML reader would take for something else than text.
 bool reads_as_other_type(std::string_view text) {
   const std::string word = lower(text);
   if (one_of(word, {"~", "null", "true", "false", "yes", "no", "on", "off", "<<", "=", ".inf", "-.inf", "+.inf", ".nan"})) return true;
-  const auto numeric_start = text.find_first_of("0123456789");
-  if (numeric_start > 2 || numeric_start == std::string_view::npos) return false;
-  if (std::string_view("+-.0123456789").find(text[0]) == std::string_view::npos) return false;
-  return text.find_first_not_of("0123456789abcdefABCDEFxXoO_+-.:TtZz ") == std::string_view::npos;
+  return reads_as_number(text) || reads_as_date(text);
 }
 
 bool plain_is_safe(std::string_view text) {

@@ -1,6 +1,6 @@
 #pragma once
-// The bytes of an empty qcow2 version 3 overlay (qemu docs/interop/qcow2), as `qemu-img create -f qcow2 -F <format> -b <base>`
-// makes it: clusters of 64 KiB, refcounts of 16 bits, backing format recorded. Pure.
+// The bytes of an empty qcow2 version 3 overlay (qemu docs/interop/qcow2), as `qemu-img create -f qcow2 -F
+// <format> -b <base>` makes it: clusters of 64 KiB, refcounts of 16 bits, backing format recorded. Pure.
 
 #include <cstdint>
 #include <string>

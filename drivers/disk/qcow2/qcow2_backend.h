@@ -1,6 +1,6 @@
 #pragma once
-// qcow2 overlays on _base (`images_type` = default or qcow2). The overlay's few structures are written in process: no qemu-img is
-// started for them.
+// qcow2 overlays on _base (`images_type` = default or qcow2). The overlay's few structures are written in
+// process: no qemu-img is started for them.
 
 #include <memory>
 

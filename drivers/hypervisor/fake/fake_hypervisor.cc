@@ -235,7 +235,7 @@ void FakeHypervisor::guest_powers_off(const std::string& uuid) {
 void FakeHypervisor::guest_crashes(const std::string& uuid) {
   const std::lock_guard lock(mutex_);
   const auto it = domains_.find(uuid);
-  if (it != domains_.end() && it->second.state != PowerState::kShutdown) power_off(it, Kind::kStopped, "crashed");
+  if (it != domains_.end() && it->second.state != PowerState::kShutdown) power_off(it, Kind::kStopped, "failed");
 }
 
 void FakeHypervisor::pause(const std::string& uuid) {

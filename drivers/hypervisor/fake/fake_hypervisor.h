@@ -59,7 +59,7 @@ class FakeHypervisor final : public Hypervisor {
   // What guests do by themselves. A guest answers shutdown() and reboot() unless it ignores ACPI.
   void set_guest_ignores_acpi(bool ignores);
   void guest_powers_off(const std::string& uuid);
-  void guest_crashes(const std::string& uuid);
+  void guest_crashes(const std::string& uuid);  // kStopped, "failed": what libvirt tells of an emulator that died
   void pause(const std::string& uuid);
 
   [[nodiscard]] std::vector<std::string> defined() const;

@@ -28,6 +28,13 @@ Result<int> state_of(const Found& found, const std::string& uuid) {
   return state;
 }
 
+// Ordered of a domain that is off. Drivers differ in the code they give for it, so the state decides.
+tl::unexpected<Error> order_failed(const Found& found, const std::string& what) {
+  Error error = found.session->failed(what).value();
+  if (error.code == Code::kExternal && virDomainIsActive(found.domain.get()) == 0) error.code = Code::kConflict;
+  return tl::unexpected<Error>(std::move(error));
+}
+
 class LibvirtHypervisor final : public Hypervisor {
  public:
   explicit LibvirtHypervisor(std::shared_ptr<LibvirtConnection> connection) : connection_(std::move(connection)) {}
@@ -140,27 +147,27 @@ Result<void> LibvirtHypervisor::create(const std::string& uuid) {
   CA_TRY(const Found found, find(uuid));
   if (virDomainCreateWithFlags(found.domain.get(), 0) == 0) return {};
   auto error = found.session->failed("cannot start domain " + uuid);
-  if (error.value().code == Code::kConflict && virDomainIsActive(found.domain.get()) == 1) return {};
+  if (error.value().code != Code::kUnavailable && virDomainIsActive(found.domain.get()) == 1) return {};
   return error;
 }
 
 Result<void> LibvirtHypervisor::shutdown(const std::string& uuid) {
   CA_TRY(const Found found, find(uuid));
-  if (virDomainShutdown(found.domain.get()) < 0) return found.session->failed("cannot ask the guest of domain " + uuid + " to power off");
+  if (virDomainShutdown(found.domain.get()) < 0) return order_failed(found, "cannot ask the guest of domain " + uuid + " to power off");
   return {};
 }
 
 Result<void> LibvirtHypervisor::reboot(const std::string& uuid) {
   CA_TRY(const Found found, find(uuid));
-  if (virDomainReboot(found.domain.get(), 0) < 0) return found.session->failed("cannot ask the guest of domain " + uuid + " to restart");
+  if (virDomainReboot(found.domain.get(), 0) < 0) return order_failed(found, "cannot ask the guest of domain " + uuid + " to restart");
   return {};
 }
 
 Result<void> LibvirtHypervisor::resume(const std::string& uuid) {
   CA_TRY(const Found found, find(uuid));
   if (virDomainResume(found.domain.get()) == 0) return {};
-  auto error = found.session->failed("cannot resume domain " + uuid);
-  if (error.value().code == Code::kConflict) {
+  auto error = order_failed(found, "cannot resume domain " + uuid);
+  if (error.value().code != Code::kUnavailable) {
     if (const auto state = state_of(found, uuid); state && *state == VIR_DOMAIN_RUNNING) return {};
   }
   return error;

@@ -19,7 +19,8 @@ namespace ca {
 // Computes the digest that an image's record names (os_hash_algo) over bytes fed in order, and compares.
 class ContentCheck {
  public:
-  // kInvalid for an algorithm we don't take. A record without os_hash_value is not checked: wanted() is false.
+  // kInvalid for an algorithm we don't take. A record without os_hash_value is not checked: wanted() is
+  // false.
   [[nodiscard]] static Result<ContentCheck> create(const ImageMeta& image);
 
   [[nodiscard]] bool wanted() const { return context_ != nullptr; }

@@ -9,11 +9,13 @@
 
 namespace ca {
 
-// Held while the object lives. It is an open file description lock (F_OFD_SETLK): it excludes the POSIX record locks that
-// nova (oslo.concurrency, fasteners) takes on the same file, and, unlike those, also other threads of this process.
+// Held while the object lives. It is an open file description lock (F_OFD_SETLK): it excludes the POSIX
+// record locks that nova (oslo.concurrency, fasteners) takes on the same file, and, unlike those, also other
+// threads of this process.
 class FileLock {
  public:
-  // kTimeout when another holds it for longer than `wait`. The file stays: removing it would let two holders in.
+  // kTimeout when another holds it for longer than `wait`. The file stays: removing it would let two holders
+  // in.
   [[nodiscard]] static Result<FileLock> acquire(const std::string& path, std::chrono::milliseconds wait);
 
  private:

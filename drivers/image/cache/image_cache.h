@@ -12,14 +12,15 @@
 namespace ca {
 
 struct ImageCacheOptions {
-  std::string base_dir;                              // <instances_path>/_base
-  std::string locks_dir;                             // <instances_path>/locks
-  bool force_raw_images = true;                      // nova's option: false keeps qcow2 images as they are
+  std::string base_dir;          // <instances_path>/_base
+  std::string locks_dir;         // <instances_path>/locks
+  bool force_raw_images = true;  // nova's option: false keeps qcow2 images as they are
   std::string qemu_img = "/usr/bin/qemu-img";
   std::chrono::milliseconds lock_wait{30 * 60'000};  // for another process that fetches the same image
 };
 
 // `source` and `runner` must outlive the cache. All methods may be called from any thread.
-[[nodiscard]] std::unique_ptr<ImageCache> make_image_cache(ImageCacheOptions options, ImageSource& source, ProcessRunner& runner);
+[[nodiscard]] std::unique_ptr<ImageCache> make_image_cache(ImageCacheOptions options, ImageSource& source,
+                                                           ProcessRunner& runner);
 
 }  // namespace ca

@@ -1,5 +1,6 @@
 #pragma once
-// One function per format. Each gets a file that carries (or should carry) its magic, and answers the facts or refuses.
+// One function per format. Each gets a file that carries (or should carry) its magic, and answers the facts
+// or refuses.
 
 #include "drivers/image.h"
 

@@ -8,8 +8,8 @@
 namespace ca::inspector {
 
 struct Mark {
-  std::string_view name;                        // "qcow2", "LUKS", "VMDK descriptor", ...; empty: none
-  DiskFormat format = DiskFormat::kUnknown;     // kUnknown for those that no image may be registered as
+  std::string_view name;                     // "qcow2", "LUKS", "VMDK descriptor", ...; empty: none
+  DiskFormat format = DiskFormat::kUnknown;  // kUnknown for those that no image may be registered as
 };
 
 // The container format at the start of the file.

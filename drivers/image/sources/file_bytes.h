@@ -8,7 +8,8 @@
 
 namespace ca {
 
-// Reads from a descriptor that somebody else keeps open; the size is the one given, whatever happens to the file.
+// Reads from a descriptor that somebody else keeps open; the size is the one given, whatever happens to the
+// file.
 class FileBytes : public ByteSource {
  public:
   FileBytes(int fd, std::int64_t size) : fd_(fd), size_(size) {}

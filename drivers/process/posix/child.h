@@ -1,6 +1,7 @@
 #pragma once
-// The child's side between fork and exec. Everything it needs is prepared before the fork, because in a copy of a process
-// with many threads only async-signal-safe calls are allowed (signal-safety(7)): no allocation, no locks.
+// The child's side between fork and exec. Everything it needs is prepared before the fork, because in a copy
+// of a process with many threads only async-signal-safe calls are allowed (signal-safety(7)): no allocation,
+// no locks.
 
 #include <sys/resource.h>
 #include <sys/types.h>
@@ -11,7 +12,8 @@ namespace ca {
 
 enum class ChildStep : int { kSession, kDeathSignal, kSignals, kStdio, kLimits, kDirectory, kExec };
 
-// What the child writes to the status pipe when it cannot exec; a successful exec closes the pipe without a word.
+// What the child writes to the status pipe when it cannot exec; a successful exec closes the pipe without a
+// word.
 struct ChildFailure {
   ChildStep step;
   int errnum;

@@ -1,5 +1,6 @@
 #pragma once
-// A ProcessRunner that a test writes: what is expected to be run, in which order, and what each program then answers or does.
+// A ProcessRunner that a test writes: what is expected to be run, in which order, and what each program then
+// answers or does.
 
 #include <functional>
 #include <mutex>
@@ -15,8 +16,8 @@ class ScriptedProcessRunner final : public ProcessRunner {
   // What the program does: may write files, wait, fail.
   using Effect = std::function<Result<ProcessResult>(const ProcessSpec& spec)>;
 
-  // The next call's argv must match `pattern`, argument by argument, each a glob as in fnmatch(3) ("*/disk.part"). A last
-  // pattern "..." stands for any further arguments.
+  // The next call's argv must match `pattern`, argument by argument, each a glob as in fnmatch(3)
+  // ("*/disk.part"). A last pattern "..." stands for any further arguments.
   void expect(std::vector<std::string> pattern, Effect effect);
   void expect(std::vector<std::string> pattern, ProcessResult result);
 

@@ -1,0 +1,210 @@
+"""The agent is killed with SIGKILL at every fault point there is, for every order that passes it, and started again.
+
+Which points there are, the agent says itself (--list-fault-points), so a new step or verb is covered without a word here; only a new
+verb needs to be told how it is ordered and how it ends (ORDERS), and without that its cases fail.
+"""
+import dataclasses
+import http.client
+import itertools
+import sys
+import tempfile
+import typing
+
+import host_state
+from harness import tap
+from harness.agent import Failed
+from tiny_guest import DEAF, POLITE
+from world import World, equal
+
+KILLED = -9
+
+
+@dataclasses.dataclass
+class Order:
+    name: str
+    give: typing.Callable            # (world, uuid or None) -> uuid
+    ends: str                        # status once the order is carried out
+    needs: typing.Callable = None    # (world) -> uuid of a server in the state that the order needs
+    starts: int = 0                  # QEMU processes it starts
+    undone: str = None               # status once it failed and was undone
+
+
+def act(body):
+    def give(world, uuid):
+        status, answer = world.agent.action(uuid, body)
+        equal(status, 202, f"status of {body} ({answer})")
+        return uuid
+    return give
+
+
+def delete(world, uuid):
+    equal(world.agent.call("DELETE", f"/compute/v2.1/servers/{uuid}")[0], 204, "status of DELETE")
+    return uuid
+
+
+ORDERS = {
+    "build_and_run_instance": [Order("build", lambda world, _: world.order_build(), "ACTIVE", starts=1, undone="ERROR")],
+    "terminate_instance": [Order("delete", delete, "DELETED", lambda world: world.active(POLITE))],
+    "start_instance": [Order("start", act({"os-start": None}), "ACTIVE", lambda world: world.shut_off(POLITE), starts=1)],
+    "stop_instance": [Order("stop", act({"os-stop": None}), "SHUTOFF", lambda world: world.active(POLITE)),
+                      Order("stop of a deaf guest", act({"os-stop": None}), "SHUTOFF", lambda world: world.active(DEAF))],
+    "reboot_instance": [Order("soft reboot", act({"reboot": {"type": "SOFT"}}), "ACTIVE", lambda world: world.active(POLITE), starts=1),
+                        Order("hard reboot", act({"reboot": {"type": "HARD"}}), "ACTIVE", lambda world: world.active(DEAF), starts=1)],
+}
+UNDO = ("undo_before", "undone", "undo_recorded")
+
+
+class Points:
+    """What the agent lists, taken apart."""
+
+    def __init__(self, listed):
+        self.steps = {}   # method -> steps in order
+        self.of = {}      # method -> points
+        self.anywhere = []
+        for point in listed:
+            if "/" not in point:
+                self.anywhere.append(point)
+                continue
+            method, step = point.split(":")[0].split("/")
+            steps = self.steps.setdefault(method, [])
+            if step not in steps:
+                steps.append(step)
+            self.of.setdefault(method, []).append(point)
+
+    def cases(self):
+        """One list of (point, method, order) for each order. Every order passes every point; undone is the first of each method."""
+        for method, own in self.of.items():
+            orders = ORDERS.get(method, [None])
+            for order in orders:
+                yield [(p, method, order) for p in self.anywhere + own if p.split(":")[1] not in UNDO or order is orders[0]]
+
+
+class Case:
+    """One order, one point."""
+
+    def __init__(self, world, points, point, method, order):
+        self.world = world
+        self.point, self.method, self.order = point, method, order
+        self.steps = points.steps[method]
+        self.undoes = point.split(":")[1] in UNDO
+
+    @property
+    def agent(self):
+        return self.world.agent
+
+    @property
+    def name(self):
+        return f"{self.order.name if self.order else self.method}: {self.point}"
+
+    def run(self):
+        if self.order is None or (self.undoes and self.order.undone is None):
+            raise Failed(f"ORDERS does not say how {self.method} is ordered and how it ends")
+        try:
+            self.prepare()
+            self.die()
+            self.resume()
+            self.leave()
+        except BaseException:
+            print("".join(f"# {line}\n" for line in self.agent.new_log().splitlines()[-40:]), end="")
+            self.world.wipe()
+            raise
+
+    def prepare(self):
+        """The agent with its fault, and the server that the order is for."""
+        world, fault = self.world, f"{self.point}=kill"
+        if self.undoes:
+            fault += f",{self.method}/{self.steps[-1]}:ran=error"
+        self.uuid = None
+        if self.order.needs and "/" not in self.point:  # the preparation would meet this point
+            self.agent.start()
+            self.uuid = self.order.needs(world)
+            equal(self.agent.stop(), 0, "exit status of the agent at SIGTERM")
+        self.agent.start(fault)
+        if self.order.needs and not self.uuid:
+            self.uuid = self.order.needs(world)
+        self.before = {s["id"] for s in self.agent.servers()}
+        self.requests_before = {a["request_id"] for a in self.agent.actions(self.uuid)} if self.uuid else set()
+        self.domain = self.agent.server(self.uuid)["OS-EXT-SRV-ATTR:instance_name"] if self.uuid else None
+        self.starts_before = host_state.starts(self.domain) if self.uuid else 0
+
+    def die(self):
+        try:
+            self.uuid = self.order.give(self.world, self.uuid)
+        except (OSError, http.client.HTTPException):
+            pass  # it died before it could answer; that the order is durable shows below
+        equal(self.agent.wait_death(), KILLED, f"how the agent ended when {self.point} was to kill it")
+        self.store_at_death = host_state.Store()
+        if self.uuid is None:
+            new = set(self.store_at_death.instances()) - self.before
+            equal(len(new), 1, "number of new servers")
+            self.uuid = new.pop()
+        if self.domain is None:
+            self.domain = f"instance-{self.store_at_death.instances()[self.uuid]['number']:08x}"
+        self.starts_at_death, self.pid_at_death = host_state.starts(self.domain), host_state.pid_of(self.domain)
+
+    def resume(self):
+        """Started again without the fault, the agent carries the order out; once, and nothing else is there."""
+        self.ends = self.order.undone if self.undoes else self.order.ends
+        self.agent.start()
+        self.agent.wait_status(self.uuid, self.ends)
+        self.expected = {u: status for u, (_, status) in self.world.standing.items() if u != self.uuid}
+        if self.ends != "DELETED":
+            self.expected[self.uuid] = self.ends
+        self.world.check_at_rest(self.expected)
+        self.check_guest()
+        equal(self.agent.stop(), 0, "exit status of the agent at SIGTERM")
+        self.check_journal(self.world.check_store(self.expected))
+
+    def check_guest(self):
+        equal(host_state.starts(self.domain) - self.starts_before, self.order.starts, "QEMU processes that were started")
+        if self.ends == "ACTIVE" and self.pid_at_death and self.starts_at_death - self.starts_before == self.order.starts:
+            equal(host_state.pid_of(self.domain), self.pid_at_death, "process of the guest that ran before")
+
+    def check_journal(self, store):
+        actions = [a for a in store.actions if a["instance_uuid"] == self.uuid and a["request_id"] not in self.requests_before]
+        equal([a["message"] for a in actions], ["Error" if self.undoes else ""], "outcomes of this order's actions")
+        request = actions[0]["request_id"]
+        operations = [(o["method"], o["state"]) for o in store.operations if o["request_id"] == request]
+        equal(operations, [(self.method, "failed" if self.undoes else "done")], "operations of this order")
+        wanted = [(f"{self.method}/{step}", "Success") for step in self.steps]
+        if self.undoes:
+            wanted[-1] = (wanted[-1][0], "Error")
+        equal([(e["event"], e["result"]) for e in store.events_of(self.uuid, request)], wanted, "events of the action")
+        had = self.store_at_death.ports_of(self.uuid)
+        if had and self.ends in ("ACTIVE", "SHUTOFF"):
+            equal(store.ports_of(self.uuid), had, "ports")
+
+    def leave(self):
+        """What is in order serves later cases; what failed as it had to is deleted, and then nothing is left of it."""
+        if self.ends in ("ACTIVE", "SHUTOFF"):
+            kind = self.world.standing.get(self.uuid, (POLITE, None))[0]
+            self.world.standing[self.uuid] = (kind, self.ends)
+            return
+        self.world.standing.pop(self.uuid, None)
+        if self.ends == "DELETED":
+            return
+        self.agent.start()
+        self.world.delete(self.uuid)
+        del self.expected[self.uuid]
+        self.world.check_at_rest(self.expected)
+        equal(self.agent.stop(), 0, "exit status of the agent at SIGTERM")
+        self.world.check_store(self.expected)
+
+
+def in_turn(lists):
+    """The first of each, then the second of each ...: what builds leave, deletes take."""
+    return [item for row in itertools.zip_longest(*lists) for item in row if item is not None]
+
+
+def main():
+    with tempfile.TemporaryDirectory() as scratch:
+        world = World(scratch)
+        equal(world.agent.stop(), 0, "exit status of the agent at SIGTERM")
+        points = Points(world.fault_points())
+        wanted = sys.argv[1] if len(sys.argv) > 1 else ""  # by hand: only cases whose name has this text
+        cases = in_turn([Case(world, points, *case) for case in group] for group in points.cases())
+        cases = [case for case in cases if wanted in case.name]
+        tap.run([(case.name, case.run) for case in cases])
+
+
+main()

@@ -1,0 +1,143 @@
+"""The host under test: one agent, tiny guests, one network; and what must hold whenever everything has come to rest."""
+import json
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import host_state
+import tiny_guest
+from harness.agent import BUILD, DATA, INSTANCES, Agent, Failed, domains, taps, virsh, wait_for
+
+RAM_MIB = 24
+RESERVED_MIB = 512
+
+
+def equal(found, wanted, what):
+    if found != wanted:
+        raise Failed(f"{what}: {found!r}, expected {wanted!r}")
+
+
+class World:
+    def __init__(self, scratch):
+        self.scratch = Path(scratch)
+        self.images = {}
+        for kind in (tiny_guest.POLITE, tiny_guest.DEAF):
+            (self.scratch / kind).write_bytes(tiny_guest.image(kind))
+        self.configure()
+        self.made = 0
+        self.set_up()
+
+    def configure(self, **more):
+        """Options for the next start."""
+        # A polite guest is off in milliseconds; waiting for a deaf one is most of what its cases take.
+        self.agent = Agent(self.scratch, shutdown_timeout=2, cpu_allocation_ratio=32, reserved_host_memory_mb=RESERVED_MIB,
+                           libvirt__wait_soft_reboot_seconds=2, agent__drain_timeout=60, **more)
+
+    def set_up(self):
+        self.agent.start()
+        for kind in (tiny_guest.POLITE, tiny_guest.DEAF):
+            self.images[kind] = self.agent.image(self.scratch / kind, "raw", kind)
+        self.flavor = self.agent.flavor("tiny", ram=RAM_MIB, disk=1)
+        self.network = self.agent.network("net")
+        self.standing = {}  # uuid -> (kind of guest, status): left by cases that passed, for cases that need one
+
+    def wipe(self):
+        """After a case that failed: everything goes, so that the next one starts from nothing."""
+        self.agent.kill()
+        for uuid in domains():
+            virsh("destroy", uuid, check=False)
+            virsh("undefine", uuid, check=False)
+        for name in virsh("net-list", "--all", "--name").stdout.split():
+            virsh("net-destroy", name, check=False)
+            virsh("net-undefine", name, check=False)
+        for top in (DATA, INSTANCES):
+            for entry in top.iterdir():
+                shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
+        self.set_up()
+        self.agent.stop()
+
+    def fault_points(self):
+        listed = subprocess.run([str(BUILD / "agent/compute-agent"), "--config-file", str(self.agent.config), "--list-fault-points"],
+                                capture_output=True, text=True, timeout=60)
+        if listed.returncode != 0 or not listed.stdout.split():
+            raise Failed(f"--list-fault-points: exit {listed.returncode}: {listed.stdout}{listed.stderr}")
+        return listed.stdout.split()
+
+    # --- servers
+    def order_build(self, kind=tiny_guest.POLITE):
+        self.made += 1
+        return self.agent.create(f"server-{self.made}", self.images[kind], self.flavor, [self.network])
+
+    def active(self, kind):
+        """An ACTIVE server whose guest runs its boot sector."""
+        uuid = self.standing_server(kind, "ACTIVE")
+        if uuid is None and (uuid := self.standing_server(kind, "SHUTOFF")):
+            self.agent.action(uuid, {"os-start": None})
+        elif uuid is None:
+            uuid = self.order_build(kind)
+        self.agent.wait_status(uuid, "ACTIVE")
+        self.standing[uuid] = (kind, "ACTIVE")
+        self.wait_guest(uuid, kind)
+        return uuid
+
+    def shut_off(self, kind):
+        uuid = self.standing_server(kind, "SHUTOFF")
+        if uuid is None:
+            uuid = self.active(kind)
+            self.agent.action(uuid, {"os-stop": None})
+        self.agent.wait_status(uuid, "SHUTOFF")
+        self.standing[uuid] = (kind, "SHUTOFF")
+        return uuid
+
+    def standing_server(self, kind, status):
+        return next((u for u, what in self.standing.items() if what == (kind, status)), None)
+
+    def wait_guest(self, uuid, kind):
+        log = INSTANCES / uuid / "console.log"
+        wait_for(f"the guest of {uuid} to run", lambda: log.exists() and kind.encode() + b"\n" in log.read_bytes()[-64:], 60)
+
+    def delete(self, uuid):
+        equal(self.agent.call("DELETE", f"/compute/v2.1/servers/{uuid}")[0], 204, "status of DELETE")
+        self.agent.wait_status(uuid, "DELETED")
+        self.standing.pop(uuid, None)
+
+    # --- what must hold at rest
+    def check_at_rest(self, expected):
+        """Call with the agent running and idle: `expected` (uuid -> status) is all there is, seen from outside."""
+        self.agent.wait_idle()
+        shown = {s["id"]: (s["status"], s["OS-EXT-STS:task_state"]) for s in self.agent.servers()}
+        equal(shown, {u: (status, None) for u, status in expected.items()}, "servers")
+        defined = {u for u, status in expected.items() if status in ("ACTIVE", "SHUTOFF")}
+        running = {u for u, status in expected.items() if status == "ACTIVE"}
+        there = host_state.domains()
+        equal(set(there), defined, "domains that libvirt has")
+        equal({u for u, (_, pid) in there.items() if pid}, running, "domains that run")
+        equal(len(host_state.processes("qemu-system")), len(running), "QEMU processes")
+        equal(host_state.processes("qemu-img"), [], "qemu-img processes")
+        equal(host_state.instance_dirs(), sorted(defined), "instance directories")
+        equal(host_state.half_written(), [], "temporary files")
+        ports = self.agent.ok("GET", "/network/v2.0/ports")["ports"]
+        equal(sorted(p["device_id"] for p in ports), sorted(defined), "servers of the ports")
+        equal(sorted(taps()), sorted("tap" + p["id"][:11] for p in ports if p["device_id"] in running), "taps")
+        if host_state.network_is_there(self.network):
+            equal(host_state.dhcp_macs(self.network), sorted(p["mac_address"] for p in ports), "DHCP entries")
+        used = self.agent.ok("GET", "/compute/v2.1/os-hypervisors/statistics")["hypervisor_statistics"]
+        equal((used["vcpus_used"], used["memory_mb_used"], used["local_gb_used"]),
+              (len(defined), RESERVED_MIB + RAM_MIB * len(defined), len(defined)), "claimed vCPUs, MiB and GiB")
+
+    def check_store(self, expected):
+        """Call with the agent stopped. The store as it is."""
+        store = host_state.Store()
+        equal(store.spooled, 0, "messages in the spool")
+        equal(store.open_operations(), [], "open operations")
+        equal(set(store.instances()), set(expected), "instance records")
+        for uuid, status in expected.items():
+            record = store.instances()[uuid]
+            if status == "ERROR":
+                equal((record.get("claim"), record["port_ids"]), (None, []), f"claim and ports of {uuid}")
+                continue
+            equal(record["port_ids"], store.ports_of(uuid), f"ports of {uuid}")
+            equal(len(record["port_ids"]), 1, f"number of ports of {uuid}")
+            equal(record["claim"], {"vcpus": 1, "memory_mib": RAM_MIB, "disk_gib": 1}, f"claim of {uuid}")
+        return store
