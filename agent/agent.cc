@@ -30,6 +30,13 @@ namespace {
 
 constexpr int kHttpThreads = 2;
 
+// libvirt reads its whole schema again for every define, so only test builds have their XML checked against it.
+#ifdef COMPUTE_AGENT_FAULT_POINTS
+constexpr bool kValidateXml = true;
+#else
+constexpr bool kValidateXml = false;
+#endif
+
 std::unique_ptr<DiskBackend> disk_backend(const Config& config) {
   return config.images_type == "raw" ? make_raw_backend() : make_qcow2_backend();
 }
@@ -39,9 +46,10 @@ std::unique_ptr<DiskBackend> disk_backend(const Config& config) {
 // Members are destroyed in reverse order: what is used goes last.
 struct Agent::Parts {
   explicit Parts(const Config& c)
-      : config(c), paths(config), processes(make_posix_process_runner()), connection(make_libvirt_connection({.uri = config.connection_uri})),
+      : config(c), paths(config), processes(make_posix_process_runner()), connection(make_libvirt_connection({.uri = config.connection_uri, .validate_xml = kValidateXml})),
         hypervisor(make_libvirt_hypervisor(connection)), host_networks(make_libvirt_networks(connection)),
-        networks(make_bridge_network_driver(*host_networks, {.dhcp_domain = config.dhcp_domain})), image_source(make_file_image_source(paths.image_store())),
+        networks(make_bridge_network_driver(*host_networks, {.dhcp_domain = config.dhcp_domain, .networks_path = paths.networks_dir()})),
+        image_source(make_file_image_source(paths.image_store())),
         images(make_image_cache({.base_dir = paths.base_dir(), .locks_dir = paths.locks_dir(), .force_raw_images = config.force_raw_images,
                                  .qemu_img = config.qemu_img}, *image_source, *processes)),
         image_store(make_local_image_store(paths.image_store())), disks(disk_backend(config)) {}

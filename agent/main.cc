@@ -91,6 +91,7 @@ int main(int argc, char** argv) {
     return 2;
   }
   if (line.print_config) {
+    for (const std::string& warning : loaded->warnings) std::cerr << "warning: " << warning << '\n';
     std::cout << ca::print_config(*loaded);
     return 0;
   }

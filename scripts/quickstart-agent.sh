@@ -30,10 +30,12 @@ remember_new_folders() { # of the files about to be installed, the deepest last
 
 install_files() {
     remember_new_folders
-    quietly "meson install" "look at the lines above" meson install -C "$BUILD" --no-rebuild
-    grep -v '^#' "$BUILD/meson-logs/install-log.txt" >> "$STATE/installed" || true
+    planned_files >> "$STATE/installed"
     sort -u -o "$STATE/installed" "$STATE/installed"
-    remember_made "${AGENT_DIRS[@]}" $CONFIG
+    # Unchanged files stay as they are, or every run would restart the agent.
+    quietly "meson install" "look at the lines above" meson install -C "$BUILD" --no-rebuild --only-changed
+    remember_made "${AGENT_DIRS[@]}" $CONFIG /var/lib/nova/instances/{_base,locks} \
+        /var/lib/compute-agent/{agent.db,agent.db-wal,agent.db-shm,token,images}
     if systemd_runs; then
         getent passwd nova > /dev/null || echo nova > "$STATE/user"
         systemd-sysusers "$PREFIX/lib/sysusers.d/compute-agent.conf"

@@ -105,7 +105,7 @@ boot_demo() {
     esac
     if [ -z "$status" ]; then
         trap 'server_field id > "$STATE/server-id" || true' EXIT
-        ctl "boot $SERVER" server create --image demo --flavor $FLAVOR --network $NETWORK --key-name $KEY --wait $SERVER
+        ctl "boot $SERVER" server create --image demo --flavor $FLAVOR --network $NETWORK --key-name $KEY --wait $SERVER > /dev/null
         trap - EXIT
     fi
     wait_until 60 "waiting for $SERVER to become ACTIVE" server_is ACTIVE ||

@@ -70,11 +70,10 @@ down_files() {
         case $path in
             /etc/compute-agent* | /var/lib/compute-agent* | /var/lib/nova* | /var/log/compute-agent*)
                 [ -e "$path" ] || continue
-                rm -rf --one-file-system -- "$path"
-                note "removed $path"
+                rm -rf --one-file-system -- "$path" && note "removed $path"
                 ;;
         esac
-    done < <(cat "$STATE/made" 2> /dev/null)
+    done < <(sort -u "$STATE/made" 2> /dev/null)
     rm -rf /run/compute-agent
     sort -ru "$STATE/made-folders" 2> /dev/null | while read -r path; do rmdir -- "$path" 2> /dev/null || true; done
     if systemd_runs; then systemctl daemon-reload; fi

@@ -174,20 +174,30 @@ check_units() {
     [ -z "$out" ] || { echo "$out"; return 1; }
     systemd-sysusers --dry-run "$(find "$root" -path '*sysusers.d/*')" > /dev/null
 }
-unit_checks() { check "systemd-analyze verify, sysusers, meson install" check_units; }
+# Every option that the default file shows in a comment is known and its value is good.
+check_default_options() {
+    local out
+    sed -E 's/^#([a-z_]+ = .+)$/\1/' systemd/compute-agent.conf > "$RESULTS/all-options.conf"
+    out=$("$BUILD/agent/compute-agent" --config-file "$RESULTS/all-options.conf" --print-config 2>&1 > /dev/null) || { echo "$out"; return 1; }
+    [ -z "$out" ] || { echo "$out"; return 1; }
+}
+unit_checks() {
+    check "systemd-analyze verify, sysusers, meson install" check_units
+    check "default options file" check_default_options
+}
 
 trap finish EXIT
 trap 'exit 130' INT TERM
 stage "Debian packages" packages
 stage "Source checks" source_checks
-stage "Building with fault points" compile "$BUILD" "the test build" -Dfault_points=true
+stage "Building with fault points" compile "$BUILD" "the test build" -Dfault_points=true -Doptimization=1 -Ddebug=false -Dcpp_args=-g1
 if [ $COMPILED = 1 ]; then
     stage "Suite unit" run_suite "$BUILD" unit unit "$(nproc)"
     if [ $QUICK = 0 ]; then
         stage "Demo image for the tests" check "demo image" "$TOP/scripts/demo-image.sh" "$IMAGE_DIR"
         export COMPUTE_AGENT_DEMO_IMAGE=$IMAGE_DIR
         serial_suites
-        stage "systemd unit" unit_checks
+        stage "systemd unit and default options" unit_checks
         stage "Unit tests under ASan and UBSan" sanitized asan address,undefined
         stage "Unit tests under TSan" sanitized tsan thread
         stage "clang-tidy" tidy

@@ -32,9 +32,10 @@ def read_checks(path):
 
 def read_junit(path, label):
     for suite in xml.parse(path).getroot().iter("testsuite"):
-        program = suite.get("name", "").split(".")
+        # "project.project:suite / program.Suite" when meson knows the suite, else "project.program.Suite".
+        program = suite.get("name", "").split(" / ")[-1].removeprefix("compute-agent.").split(".")[0]
         for case in suite.findall("testcase"):
-            name = f"{label}: {program[1] if len(program) > 1 else program[0]} {case.get('classname', '')}.{case.get('name')}"
+            name = f"{label}: {program} {case.get('classname', '')}.{case.get('name')}"
             seconds = float(case.get("time") or 0)
             bad = [e for e in case if e.tag in ("failure", "error")]
             skipped = case.find("skipped")

@@ -143,7 +143,7 @@ Result<void> restore_names(DurableFile& file) {
     std::size_t size;
     std::string_view strict, wanted;
   };
-  constexpr std::int64_t kPrimaryDescriptor = 16 * 2048;
+  constexpr std::int64_t kPrimaryDescriptor = std::int64_t{16} * 2048;
   constexpr std::array kFields{Field{40, 32, "CONFIG_2", "config-2"},
                                Field{318, 128, "OPENSTACK NOVA", "OpenStack Nova"}};
   for (const auto& field : kFields) {

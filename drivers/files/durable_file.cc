@@ -40,7 +40,7 @@ tl::unexpected<Error> fail_file(int errnum, const std::string& what, const std::
   const std::string mount = mount_point_of(path);
   struct statvfs fs {};
   if (::statvfs(mount.c_str(), &fs) != 0) return fail_errno(errnum, what + " " + path);
-  const auto mib = [&](std::uint64_t blocks) { return blocks * fs.f_frsize / (1024 * 1024); };
+  const auto mib = [&](std::uint64_t blocks) { return blocks * fs.f_frsize / (std::uint64_t{1} << 20); };
   return fail(
       Code::kNoSpace,
       fmt::format(

@@ -8,26 +8,14 @@ import time
 from pathlib import Path
 
 from harness import domain_xml, guest, iso, tap
-from harness.agent import INSTANCES, Agent, Failed, domains, sha1, taps, virsh, wait_for
+from harness.agent import INSTANCES, Agent, domains, sha1, taps, virsh, wait_for
+from harness.check import check, equal, say
 
 SOURCE = Path(os.environ["SOURCE_ROOT"])
 NOVA = SOURCE / "tests/data/nova-26.2"
 SHUTDOWN_TIMEOUT = 60
 USER_DATA = "#!/bin/sh\necho user data ran\n"
 NETWORK = "net1"
-
-
-def say(text):
-    print(f"# {text}", flush=True)
-
-
-def check(condition, text):
-    if not condition:
-        raise Failed(text)
-
-
-def equal(found, wanted, what):
-    check(found == wanted, f"{what}: {found!r}, expected {wanted!r}")
 
 
 class MainPath:

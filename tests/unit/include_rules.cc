@@ -1,7 +1,7 @@
 #include "tests/unit/include_rules.h"
 
 #include <algorithm>
-#include <regex>
+#include <optional>
 #include <sstream>
 
 namespace ca::test {
@@ -61,28 +61,48 @@ std::string arrow_violation(const std::string& path, const std::string& header) 
   return path + " includes \"" + header + "\": " + std::string(arrow->from) + " may not include it";
 }
 
+struct Include {
+  char opening = 0;  // '<', '"', or 0 when the name comes from a macro
+  std::string header;
+};
+
+// `#include` with white space wherever the preprocessor allows it.
+std::optional<Include> include_of(std::string_view line) {
+  const auto skip = [&] { line.remove_prefix(std::min(line.find_first_not_of(" \t"), line.size())); };
+  const auto take = [&](std::string_view word) {
+    skip();
+    if (!line.starts_with(word)) return false;
+    line.remove_prefix(word.size());
+    return true;
+  };
+  if (!take("#") || !take("include")) return std::nullopt;
+  skip();
+  if (line.empty() || (line.front() != '<' && line.front() != '"')) return Include{0, std::string(line)};
+  const char opening = line.front();
+  line.remove_prefix(1);
+  return Include{opening, std::string(line.substr(0, line.find(opening == '<' ? '>' : '"')))};
+}
+
+std::string violation_of(const std::string& path, const Include& include) {
+  const std::string& header = include.header;
+  if (include.opening == 0) return path + " includes by a macro, which no rule can read: " + header;
+  if (include.opening == '<') return library_violation(path, header);
+  if (header.starts_with("agent/") || header.starts_with("drivers/") || header.starts_with("schemas/")) {
+    return arrow_violation(path, header);
+  }
+  const std::string foreign = library_violation(path, header);
+  return foreign.empty() ? path + " includes \"" + header + "\", which is not written from the tree's top" : foreign;
+}
+
 }  // namespace
 
 std::vector<std::string> include_violations(const std::string& path, std::string_view text) {
-  static const std::regex kInclude(R"re(^\s*#\s*include\s*(?:<([^>]+)>|"([^"]+)"|(.*)).*$)re");
   std::vector<std::string> found;
   std::istringstream lines{std::string(text)};
-  std::string line;
-  while (std::getline(lines, line)) {
-    std::smatch parts;
-    if (line.find("include") == std::string::npos || !std::regex_match(line, parts, kInclude)) continue;
-    std::string violation;
-    if (parts[1].matched) {
-      violation = library_violation(path, parts[1].str());
-    } else if (parts[2].matched) {
-      const std::string header = parts[2].str();
-      const bool from_top = header.starts_with("agent/") || header.starts_with("drivers/") || header.starts_with("schemas/");
-      violation = from_top ? arrow_violation(path, header) : library_violation(path, header);
-      if (violation.empty() && !from_top) violation = path + " includes \"" + header + "\", which is not written from the tree's top";
-    } else {
-      violation = path + " includes by a macro, which no rule can read: " + line;
-    }
-    if (!violation.empty()) found.push_back(std::move(violation));
+  for (std::string line; std::getline(lines, line);) {
+    const auto include = include_of(line);
+    if (!include) continue;
+    if (std::string violation = violation_of(path, *include); !violation.empty()) found.push_back(std::move(violation));
   }
   return found;
 }

@@ -56,8 +56,8 @@ class Fetch {
   Result<BaseImage> run();
 
  private:
-  Result<ImageFacts> copy(DurableFile& part);
-  Result<ImageFacts> convert(DurableFile& part);
+  Result<void> copy(DurableFile& part);
+  Result<void> convert(DurableFile& part, std::int64_t virtual_size);
   Result<void> run_qemu_img(const DurableFile& part, std::int64_t virtual_size);
   Result<void> check_unchanged();
 
@@ -74,49 +74,52 @@ Result<BaseImage> Fetch::run() {
   CA_TRY(path_, source_.local_path(image_));
   CA_TRY(file_, open_regular(path_));
   CA_TRY_VOID(check_size("file", file_.info.st_size, image_.size_bytes));
-  CA_TRY(DurableFile part, DurableFile::create(wanted_.path, 0644));
-  const bool as_it_is = image_.disk_format == wanted_.format || image_.disk_format == DiskFormat::kIso;
-  CA_TRY(const ImageFacts facts, as_it_is ? copy(part) : convert(part));
+  CA_TRY(const ImageFacts facts, inspect_fd(image_.disk_format, file_.fd.get()));
   CA_TRY_VOID(check_size("virtual size", facts.virtual_size_bytes, image_.virtual_size_bytes));
+  CA_TRY(DurableFile part, DurableFile::create(wanted_.path, 0644));
+  BaseImage base{
+      .path = wanted_.path, .format = wanted_.format, .virtual_size_bytes = facts.virtual_size_bytes};
+  if (image_.disk_format == wanted_.format || image_.disk_format == DiskFormat::kIso) {
+    CA_TRY_VOID(copy(part));
+  } else {
+    base.virtual_size_bytes = round_to_sector(facts.virtual_size_bytes);
+    CA_TRY_VOID(convert(part, base.virtual_size_bytes));
+  }
   CA_TRY_VOID(part.commit());
-  return BaseImage{
-      .path = wanted_.path,
-      .format = wanted_.format,
-      .virtual_size_bytes = as_it_is ? facts.virtual_size_bytes : round_to_sector(facts.virtual_size_bytes)};
+  return base;
 }
 
-// Copies, then inspects the copy: what was checked is what is used.
-Result<ImageFacts> Fetch::copy(DurableFile& part) {
+// The copy is hashed and inspected as well: what was checked is what is used.
+Result<void> Fetch::copy(DurableFile& part) {
   CA_TRY(ContentCheck check, ContentCheck::create(image_));
   const ByteSink sink =
       check.wanted() ? ByteSink([&](std::span<const std::byte> bytes) { check.update(bytes); }) : ByteSink{};
   CA_TRY_VOID(sparse_copy(file_.fd.get(), path_, part.fd(), part.part_path(), file_.info.st_size, sink));
   CA_TRY_VOID(check.finish());
-  return inspect_fd(image_.disk_format, part.fd());
+  CA_TRY_VOID(inspect_fd(image_.disk_format, part.fd()));
+  return {};
 }
 
 // The source is inspected and hashed through one descriptor and then read by qemu-img by its path. That these
 // are the same bytes rests on two things: the store belongs to the agent alone, and inode, size and times are
 // compared after qemu-img ended.
-Result<ImageFacts> Fetch::convert(DurableFile& part) {
-  CA_TRY(const ImageFacts facts, inspect_fd(image_.disk_format, file_.fd.get()));
+Result<void> Fetch::convert(DurableFile& part, std::int64_t virtual_size) {
   CA_TRY(ContentCheck check, ContentCheck::create(image_));
   if (check.wanted()) {
-    CA_TRY_VOID(read_through(file_.fd.get(), path_, file_.info.st_size,
-                             [&](std::span<const std::byte> bytes) { check.update(bytes); }));
+    const ByteSink sink = [&](std::span<const std::byte> bytes) { check.update(bytes); };
+    CA_TRY_VOID(read_through(file_.fd.get(), path_, file_.info.st_size, sink));
     CA_TRY_VOID(check.finish());
   }
   CA_TRY_VOID(check_unchanged());
-  CA_TRY_VOID(run_qemu_img(part, facts.virtual_size_bytes));
+  CA_TRY_VOID(run_qemu_img(part, virtual_size));
   CA_TRY_VOID(check_unchanged());
   // The disk inside must not be a container itself: nothing that probes the base later may be led astray.
   CA_TRY(const ImageFacts result, inspect_fd(DiskFormat::kRaw, part.fd()));
-  if (result.virtual_size_bytes != round_to_sector(facts.virtual_size_bytes)) {
-    return fail(Code::kExternal,
-                fmt::format("{} made {} bytes of an image with a virtual size of {}", options_.qemu_img,
-                            result.virtual_size_bytes, facts.virtual_size_bytes));
+  if (result.virtual_size_bytes != virtual_size) {
+    return fail(Code::kExternal, fmt::format("{} made {} bytes of an image with a virtual size of {}",
+                                             options_.qemu_img, result.virtual_size_bytes, virtual_size));
   }
-  return facts;
+  return {};
 }
 
 Result<void> Fetch::check_unchanged() {
@@ -143,7 +146,7 @@ Result<void> Fetch::run_qemu_img(const DurableFile& part, std::int64_t virtual_s
                part.part_path()};
   spec.cpu_seconds = 30 + 60 * gib;
   spec.wall_limit = std::chrono::seconds(60 + 120 * gib);
-  spec.file_bytes = round_to_sector(virtual_size) + kSlack;
+  spec.file_bytes = virtual_size + kSlack;
   spec.output_bytes = 64 << 10;
   CA_TRY(const ProcessResult result, runner_.run(spec));
   if (result.exit_status == 0) return {};

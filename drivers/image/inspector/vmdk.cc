@@ -12,7 +12,7 @@ namespace {
 
 constexpr std::uint64_t kDescriptorSector = 1;  // qemu reads it there whatever the header says
 constexpr std::uint64_t kMaxDescriptorSectors = 2048;
-constexpr std::uint64_t kQemuDescriptorBytes = 20 * 512;
+constexpr std::uint64_t kQemuDescriptorBytes = std::uint64_t{20} * 512;
 constexpr std::uint64_t kDirectoryAtEnd = ~std::uint64_t{0};
 constexpr std::uint32_t kHasRedundantDirectory = 1 << 1;
 
