@@ -185,6 +185,9 @@ Result<void> Agent::start() {
   CA_TRY(const std::string token, load_or_make_token(p.paths.token_file()));
   p.restore_claims();
   p.forget_half_uploads();
+  if (auto removed = p.images->remove_unfinished(); !removed) {
+    spdlog::warn("what an unfinished fetch left can't be removed: {}; {}", removed.error().chain(), removed.error().action());
+  }
   add_server_routes(p.router, *p.api);
   add_server_action_routes(p.router, *p.api);
   add_flavor_routes(p.router, *p.api);

@@ -325,6 +325,14 @@ TEST_F(ImageCacheTest, APartLeftByACrashIsReplaced) {
   EXPECT_FALSE(part_left());
 }
 
+TEST_F(ImageCacheTest, WhatACrashLeftUnfinishedIsRemovedAndNothingElse) {
+  std::filesystem::create_directory(options_.base_dir);
+  write_text(base() + ".part", "half");
+  write_text(options_.base_dir + "/ephemeral_1_ext4", "whole");
+  ASSERT_TRUE(cache(scripted_)->remove_unfinished());
+  EXPECT_EQ(names_in(options_.base_dir), std::vector<std::string>{"ephemeral_1_ext4"});
+}
+
 TEST_F(ImageCacheTest, SomethingElseInTheBasesPlaceIsAConflict) {
   const ImageMeta image = store(disk_content());
   std::filesystem::create_directory(options_.base_dir);
@@ -430,6 +438,10 @@ TEST_F(ImageCacheTest, AnotherProcessThatHoldsTheLockIsWaitedFor) {
 
   options_.lock_wait = 50ms;
   expect_refused(image, Code::kTimeout, "another process has held the lock " + lock_path);
+  std::filesystem::create_directories(options_.base_dir);
+  write_text(base() + ".part", "what the other one has so far");
+  ASSERT_TRUE(cache(scripted_)->remove_unfinished());
+  EXPECT_TRUE(part_left());
   options_.lock_wait = 30s;
   std::atomic<bool> done{false};
   std::thread waiter([&] { done = cache(scripted_)->fetch(image).has_value(); });

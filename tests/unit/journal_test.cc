@@ -353,6 +353,18 @@ TEST_F(JournalTest, DeleteEndsABuildThatRunsAndThenRuns) {
   EXPECT_FALSE(rig.store->get<Instance>(kOne));
 }
 
+TEST_F(JournalTest, BuildWhoseDeleteWasOrderedBeforeTheCrashRunsNoFurtherStep) {
+  rig.put_instance(kOne, VmState::kBuilding);
+  rig.leave_operation("build", kOne, State::kOpen, 1);
+  rig.leave_operation("terminate", kOne, State::kOpen, 0);
+  rig.restart();
+  rig.journal->add(rig.build({"a", "b"}));
+  rig.journal->add(rig.terminate({"remove!"}));
+  ASSERT_EQ(rig.journal->recover().value_or(0), 2u);
+  ASSERT_TRUE(wait_idle());
+  EXPECT_THAT(rig.calls(), ElementsAre("undo b", "undo a", "run remove"));
+}
+
 TEST_F(JournalTest, DeleteEndsABuildThatIsParked) {
   rig.journal->add(rig.build({"a"}));
   rig.journal->add(rig.terminate({"remove!"}));

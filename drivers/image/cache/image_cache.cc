@@ -163,6 +163,7 @@ class BaseImageCache final : public ImageCache {
 
   Result<BaseImage> fetch(const ImageMeta& image) override;
   [[nodiscard]] std::string base_path(const ImageMeta& image) const override;
+  Result<void> remove_unfinished() override;
   Result<std::int64_t> allocated_bytes() override;
 
  private:
@@ -260,6 +261,21 @@ Result<BaseImage> BaseImageCache::fetch_locked(const ImageMeta& image, BaseImage
   spdlog::info("image {} is in the cache: {} ({}, {} bytes)", image.id, fetched.path,
                to_string(fetched.format), fetched.virtual_size_bytes);
   return fetched;
+}
+
+Result<void> BaseImageCache::remove_unfinished() {
+  CA_TRY_VOID(make_directories(options_.locks_dir));
+  std::error_code error;
+  for (std::filesystem::directory_iterator entry(options_.base_dir, error), end; !error && entry != end; entry.increment(error)) {
+    const std::filesystem::path& path = entry->path();
+    if (path.extension() != ".part") continue;
+    const auto lock = FileLock::acquire(options_.locks_dir + "/nova-" + path.stem().string(), std::chrono::milliseconds(0));
+    if (!lock && lock.error().code == Code::kTimeout) continue;
+    if (!lock) return tl::unexpected<Error>(lock.error());
+    CA_TRY_VOID(remove_file(path));
+  }
+  if (error && error.value() != ENOENT) return fail_file(error.value(), "cannot list", options_.base_dir);
+  return {};
 }
 
 Result<std::int64_t> BaseImageCache::allocated_bytes() {
