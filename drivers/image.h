@@ -43,8 +43,8 @@ class ImageSource {
 };
 
 struct BaseImage {
-  std::string path;                            // <instances_path>/_base/<sha1 of image id>
-  DiskFormat format = DiskFormat::kRaw;        // raw, or qcow2 when force_raw_images = false
+  std::string path;                      // <instances_path>/_base/<sha1 of image id>
+  DiskFormat format = DiskFormat::kRaw;  // raw, or qcow2 when force_raw_images = false
   std::int64_t virtual_size_bytes = 0;
 };
 

@@ -107,15 +107,15 @@ std::string_view neutron_type(int status) {
 
 }  // namespace
 
-ApiResponse error_response(const std::string& service, const Error& error) { return error_response(service, error, http_status(error.code)); }
+ApiResponse error_response(const std::string& service, const Error& error) {
+  return error_response(service, error, http_status(error.code));
+}
 
 ApiResponse error_response(const std::string& service, const Error& error, int status) {
   ApiResponse response;
   response.status = status;
-  Json inner{{"message", error.chain()},
-             {"agent_code", to_string(error.code)},
-             {"causes", error.causes()},
-             {"next_action", error.action()}};
+  Json inner{
+      {"message", error.chain()}, {"agent_code", to_string(error.code)}, {"causes", error.causes()}, {"next_action", error.action()}};
   if (!error.step.empty()) inner["step"] = error.step;
   if (service == "network") {
     inner["type"] = neutron_type(response.status);

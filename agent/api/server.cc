@@ -36,7 +36,8 @@ bool same_token(const std::string& a, const std::string& b) {
 void send(const http::http_request& request, const std::string& request_id, const std::string& service, Result<ApiResponse> outcome) {
   ApiResponse answer = outcome ? *std::move(outcome) : error_response(service, outcome.error());
   if (answer.status >= 500 && !outcome) {
-    spdlog::error("{} {} {} failed: {}; {}", request_id, request.method(), request.relative_uri().path(), outcome.error().chain(), outcome.error().action());
+    spdlog::error("{} {} {} failed: {}; {}", request_id, request.method(), request.relative_uri().path(), outcome.error().chain(),
+                  outcome.error().action());
   }
   http::http_response response(static_cast<http::status_code>(answer.status));
   response.headers().add("X-Openstack-Request-Id", request_id);
@@ -121,14 +122,16 @@ struct ApiServer::Impl {
     }
   }
 
-  static void refuse_route(const http::http_request& request, const ApiRequest& api, const Router::Match& match, const std::string& service) {
+  static void refuse_route(const http::http_request& request, const ApiRequest& api, const Router::Match& match,
+                           const std::string& service) {
     const std::string path = request.request_uri().path();
     if (match.allowed.empty()) {
       send(request, api.request_id, service, fail(Code::kNotFound, fmt::format("{} {}: there is no such resource", api.method, path)));
       return;
     }
     const std::string allowed = fmt::format("{}", fmt::join(match.allowed, ", "));
-    ApiResponse answer = error_response(service, fail(Code::kInvalid, fmt::format("{} is not allowed on {}", api.method, path), "use one of " + allowed).value(), 405);
+    ApiResponse answer = error_response(
+        service, fail(Code::kInvalid, fmt::format("{} is not allowed on {}", api.method, path), "use one of " + allowed).value(), 405);
     answer.headers["Allow"] = allowed;
     send(request, api.request_id, service, answer);
   }
@@ -137,23 +140,29 @@ struct ApiServer::Impl {
     // A message for the bus may be larger than a body of the API; both are bounded.
     const auto limit = static_cast<std::size_t>(std::max<std::int64_t>(services.verbs.config.max_body_bytes, 1 << 20));
     if (request.headers().content_length() > limit) {
-      send(request, api.request_id, service, fail(Code::kTooLarge, fmt::format("a body of {} bytes; at most {} are taken", request.headers().content_length(), limit)));
+      send(request, api.request_id, service,
+           fail(Code::kTooLarge, fmt::format("a body of {} bytes; at most {} are taken", request.headers().content_length(), limit)));
       return;
     }
     concurrency::streams::container_buffer<std::string> buffer;
-    request.body().read(buffer, limit + 1).then([this, request, api = ApiRequest(api), buffer, &handler, service, limit](const pplx::task<std::size_t>& read) mutable {
-      try {
-        const std::size_t size = read.get();
-        if (size > limit) {
-          send(request, api.request_id, service, fail(Code::kTooLarge, fmt::format("a body of more than {} bytes", limit)));
-          return;
-        }
-        api.raw_body = buffer.collection().substr(0, size);  // the buffer is as large as what was asked for
-        handler(api, [request, id = api.request_id, service](Result<ApiResponse> outcome) { send(request, id, service, std::move(outcome)); });
-      } catch (const std::exception& e) {
-        send(request, api.request_id, service, fail(Code::kInternal, fmt::format("{} {} failed: {}", api.method, request.request_uri().path(), e.what())));
-      }
-    });
+    request.body()
+        .read(buffer, limit + 1)
+        .then([this, request, api = ApiRequest(api), buffer, &handler, service, limit](const pplx::task<std::size_t>& read) mutable {
+          try {
+            const std::size_t size = read.get();
+            if (size > limit) {
+              send(request, api.request_id, service, fail(Code::kTooLarge, fmt::format("a body of more than {} bytes", limit)));
+              return;
+            }
+            api.raw_body = buffer.collection().substr(0, size);  // the buffer is as large as what was asked for
+            handler(api, [request, id = api.request_id, service](Result<ApiResponse> outcome) {
+              send(request, id, service, std::move(outcome));
+            });
+          } catch (const std::exception& e) {
+            send(request, api.request_id, service,
+                 fail(Code::kInternal, fmt::format("{} {} failed: {}", api.method, request.request_uri().path(), e.what())));
+          }
+        });
   }
 
   // Streams the body into the image store on a worker; memory stays at one chunk.

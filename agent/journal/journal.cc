@@ -63,8 +63,8 @@ Result<Accepted> Journal::accept(const Message& message, const std::function<Res
 }
 
 Result<std::optional<Operation>> Journal::take_over(const Verb& verb, const Message& message, Tx& tx, Accepted& accepted) {
-  InstanceAction action{message.request_id, accepted.instance_uuid, verb.action, message.user_id, message.project_id,
-                        tx.now_us(), tx.now_us(), "", {}};
+  InstanceAction action{
+      message.request_id, accepted.instance_uuid, verb.action, message.user_id, message.project_id, tx.now_us(), tx.now_us(), "", {}};
   auto record = verb.accept(message, tx);
   if (!record) {
     accepted.refusal = record.error();
@@ -72,9 +72,9 @@ Result<std::optional<Operation>> Journal::take_over(const Verb& verb, const Mess
     CA_TRY_VOID(settle_refused(verb, message, record.error(), tx));
     action.message = "Error";
     CA_TRY_VOID(tx.start_action(action));
-    CA_TRY_VOID(tx.add_event(accepted.instance_uuid, message.request_id,
-                             {verb.method + "/accept", tx.now_us(), tx.now_us(), "Error",
-                              record.error().chain() + "; " + record.error().action()}));
+    CA_TRY_VOID(tx.add_event(
+        accepted.instance_uuid, message.request_id,
+        {verb.method + "/accept", tx.now_us(), tx.now_us(), "Error", record.error().chain() + "; " + record.error().action()}));
     return std::nullopt;
   }
   record->updated_us = tx.now_us();
@@ -140,7 +140,8 @@ Result<void> Journal::give_up_foreign(Operation op) {
   const auto verb = verbs_.find(op.method);
   return store_.write(Durability::kFsync, [&](Tx& tx) -> Result<void> {
     const Error error = fail(Code::kInternal, fmt::format("{} was begun by another version of the agent, which had other steps", op.method),
-                             "delete the instance, or start that version again").value();
+                             "delete the instance, or start that version again")
+                            .value();
     op.state = Operation::State::kFailed;
     op.error = make_fault(error, tx.now_us());
     CA_TRY_VOID(tx.update_operation(op));

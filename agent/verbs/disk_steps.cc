@@ -54,7 +54,8 @@ Step fetch_image_step(Services& s) {
 }
 
 Step create_disk_step(Services& s) {
-  Step step{.name = "create_disk", .limit = std::chrono::seconds(s.config.operation_timeout), .run = {}, .undo = {}, .task = TaskState::kNone};
+  Step step{
+      .name = "create_disk", .limit = std::chrono::seconds(s.config.operation_timeout), .run = {}, .undo = {}, .task = TaskState::kNone};
   step.run = [&s](StepContext& ctx) -> Result<void> {
     const Instance& instance = ctx.instance();
     const Json base = ctx.scratch().value("base", Json::object());
@@ -83,8 +84,13 @@ Step create_config_drive_step(Services& s) {
     const Instance& instance = ctx.instance();
     if (!instance.config_drive) return write_record_copy(s, instance);
     CA_TRY(const auto nics, nic_records(s, instance));
-    MetadataInput input{.instance = instance, .ports = {}, .networks = {}, .subnets = {}, .dhcp_domain = s.config.dhcp_domain,
-                        .random_seed = random_bytes(512), .admin_pass = {}};
+    MetadataInput input{.instance = instance,
+                        .ports = {},
+                        .networks = {},
+                        .subnets = {},
+                        .dhcp_domain = s.config.dhcp_domain,
+                        .random_seed = random_bytes(512),
+                        .admin_pass = {}};
     for (const NicRecords& nic : nics) {
       input.ports.push_back(nic.port);
       input.networks.push_back(nic.network);
@@ -99,8 +105,10 @@ Step create_config_drive_step(Services& s) {
 }
 
 Step remove_directory_step(Services& s) {
-  return {.name = "remove_directory", .limit = std::chrono::seconds(600),
-          .run = [&s](StepContext& ctx) { return remove_tree(s.paths.instance_dir(ctx.instance().uuid)); }, .undo = {},
+  return {.name = "remove_directory",
+          .limit = std::chrono::seconds(600),
+          .run = [&s](StepContext& ctx) { return remove_tree(s.paths.instance_dir(ctx.instance().uuid)); },
+          .undo = {},
           .task = TaskState::kNone};
 }
 

@@ -56,7 +56,8 @@ std::string read_file(const std::string& path) {
 }
 
 void write_overlay(const Order& order, const std::string& path) {
-  const auto layout = ca::overlay_layout({.backing_file = order.base, .backing_format = ca::DiskFormat::kRaw, .size_bytes = std::stoll(order.size)});
+  const auto layout =
+      ca::overlay_layout({.backing_file = order.base, .backing_format = ca::DiskFormat::kRaw, .size_bytes = std::stoll(order.size)});
   if (!layout) throw std::runtime_error(layout.error().chain());
   std::ofstream file(path, std::ios::binary);
   for (const auto& piece : layout->pieces) {
@@ -83,7 +84,9 @@ void run_qemu_img(const Order& order, const std::string& path) {
 class BareInstance {
  public:
   BareInstance(const Order& order, int number)
-      : order_(order), uuid_(ca::new_uuid()), dir_(order.instances_dir + "/" + uuid_),
+      : order_(order),
+        uuid_(ca::new_uuid()),
+        dir_(order.instances_dir + "/" + uuid_),
         xml_(ca::bench::DomainTemplate(read_file(order.xml_file)).for_domain(uuid_, "bare-" + std::to_string(number))),
         conn_(virConnectOpen("qemu:///system")) {
     if (conn_ == nullptr) libvirt_failed("cannot connect");
@@ -106,8 +109,10 @@ class BareInstance {
   Times build() {
     Times times;
     const auto begin = Clock::now();
-    if (order_.overlay == "direct") write_overlay(order_, dir_ + "/disk");
-    else run_qemu_img(order_, dir_ + "/disk");
+    if (order_.overlay == "direct")
+      write_overlay(order_, dir_ + "/disk");
+    else
+      run_qemu_img(order_, dir_ + "/disk");
     times.overlay_ms = ms_since(begin);
     const auto defining = Clock::now();
     domain_ = virDomainDefineXML(conn_, xml_.c_str());
@@ -154,7 +159,8 @@ void build_all(const Order& order) {
     if (failure) std::rethrow_exception(failure);
   }
   nlohmann::json each = nlohmann::json::array();
-  for (const Times& t : times) each.push_back({{"overlay_ms", t.overlay_ms}, {"define_ms", t.define_ms}, {"start_ms", t.start_ms}, {"all_ms", t.all_ms}});
+  for (const Times& t : times)
+    each.push_back({{"overlay_ms", t.overlay_ms}, {"define_ms", t.define_ms}, {"start_ms", t.start_ms}, {"all_ms", t.all_ms}});
   std::cout << nlohmann::json{{"wall_ms", wall}, {"each", each}} << std::endl;
 }
 

@@ -45,8 +45,13 @@ bool failed(benchmark::State& state, const Result<T>& result) {
 
 ConfigDriveFiles config_files() {
   const SampleRecords all = sample_records(1);
-  auto files = instance_metadata({.instance = all.instances[0], .ports = all.ports, .networks = {all.network}, .subnets = {all.subnet},
-                                  .dhcp_domain = "novalocal", .random_seed = std::string(512, 'r'), .admin_pass = {}});
+  auto files = instance_metadata({.instance = all.instances[0],
+                                  .ports = all.ports,
+                                  .networks = {all.network},
+                                  .subnets = {all.subnet},
+                                  .dhcp_domain = "novalocal",
+                                  .random_seed = std::string(512, 'r'),
+                                  .admin_pass = {}});
   return files.value_or(ConfigDriveFiles{});
 }
 
@@ -70,8 +75,12 @@ void overlay_written(benchmark::State& state) {
   fs::resize_file(scratch.file("base"), 1 << 20);
   const auto backend = make_qcow2_backend();
   for (auto _ : state) {
-    if (failed(state, backend->create({.path = scratch.file("disk"), .base_path = scratch.file("base"), .base_format = DiskFormat::kRaw,
-                                       .base_virtual_bytes = 1 << 20, .size_bytes = 1 << 30}))) return;
+    if (failed(state, backend->create({.path = scratch.file("disk"),
+                                       .base_path = scratch.file("base"),
+                                       .base_format = DiskFormat::kRaw,
+                                       .base_virtual_bytes = 1 << 20,
+                                       .size_bytes = 1 << 30})))
+      return;
     state.PauseTiming();
     fs::remove(scratch.file("disk"));
     state.ResumeTiming();
@@ -84,7 +93,13 @@ void domain_xml_made(benchmark::State& state) {
   GuestSpec spec;
   spec.instance = all.instances[0];
   spec.disks = {{.path = "/i/disk", .target = "vda", .discard = {}, .serial = {}},
-                {.kind = DiskDevice::Kind::kCdrom, .path = "/i/disk.config", .format = DiskFormat::kRaw, .target = "hda", .bus = "ide", .discard = {}, .serial = {}}};
+                {.kind = DiskDevice::Kind::kCdrom,
+                 .path = "/i/disk.config",
+                 .format = DiskFormat::kRaw,
+                 .target = "hda",
+                 .bus = "ide",
+                 .discard = {},
+                 .serial = {}}};
   spec.nics = {{.port = all.ports[0], .bridge = "br-bench"}};
   spec.console_log = "/i/console.log";
   for (auto _ : state) {
@@ -133,7 +148,8 @@ void records_loaded(benchmark::State& state) {
           for (const Port& port : all.ports) CA_TRY_VOID(tx.put(port));
           for (const Instance& instance : all.instances) CA_TRY_VOID(tx.put(instance));
           return {};
-        }))) return;
+        })))
+      return;
   }
   for (auto _ : state) {
     const auto store = Store::open(scratch.file("agent.db"), clock);

@@ -9,7 +9,8 @@ constexpr std::int64_t kFirstCreatedUs = 1'750'000'000'000'000;
 
 // The network is of kind kBridge, so that an agent with these records needs nothing of the host.
 void add_network(SampleRecords& all) {
-  all.network = {.id = new_uuid(), .name = "private", .project_id = "admin", .kind = NetworkKind::kBridge, .bridge = "br-bench", .description = {}};
+  all.network = {
+      .id = new_uuid(), .name = "private", .project_id = "admin", .kind = NetworkKind::kBridge, .bridge = "br-bench", .description = {}};
   all.subnet.id = new_uuid();
   all.subnet.name = "private-subnet";
   all.subnet.network_id = all.network.id;
@@ -20,7 +21,13 @@ void add_network(SampleRecords& all) {
 
 SampleRecords sample_records(int instances) {
   SampleRecords all;
-  all.flavor = {.id = "1", .name = "m1.tiny", .vcpus = 1, .memory_mib = 64, .root_gib = 1, .description = {}, .extra_specs = {{"hw:cpu_policy", "shared"}}};
+  all.flavor = {.id = "1",
+                .name = "m1.tiny",
+                .vcpus = 1,
+                .memory_mib = 64,
+                .root_gib = 1,
+                .description = {},
+                .extra_specs = {{"hw:cpu_policy", "shared"}}};
   all.image.id = new_uuid();
   all.image.name = "debian-12";
   all.image.status = ImageStatus::kActive;

@@ -7,11 +7,11 @@ namespace ca {
 namespace {
 
 using ::testing::Contains;
+using testing::Door;
 using ::testing::ElementsAre;
+using testing::eventually;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
-using testing::Door;
-using testing::eventually;
 using testing::JournalRig;
 using testing::uuid_of;
 
@@ -549,9 +549,8 @@ TEST_F(JournalTest, ExceptionInAStepFailsItsOperationAlone) {
 
 TEST_F(JournalTest, RecordThatVanishedEndsTheOperation) {
   rig.journal->add(rig.build({"a", "b"}));
-  rig.script("run a", [&](StepContext&) {
-    return rig.store->write(Durability::kOrdered, [](Tx& tx) { return tx.erase<Instance>(kOne); });
-  });
+  rig.script("run a",
+             [&](StepContext&) { return rig.store->write(Durability::kOrdered, [](Tx& tx) { return tx.erase<Instance>(kOne); }); });
   rig.order("build", kOne);
   ASSERT_TRUE(wait_idle());
   EXPECT_EQ(rig.count("run b"), 0);

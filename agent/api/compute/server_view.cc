@@ -79,8 +79,10 @@ void write_flavor(JsonText& out, const Flavor& f) {
 
 void write_image(JsonText& out, const ImageMeta& image) {
   out.key("image");
-  if (image.id.empty()) out.value("");
-  else out.begin_object().member("id", image.id).end_object();
+  if (image.id.empty())
+    out.value("");
+  else
+    out.begin_object().member("id", image.id).end_object();
 }
 
 void write_attributes(JsonText& out, const Instance& i) {

@@ -58,13 +58,15 @@ Result<ApiResponse> list_servers(ApiServices& s, const ApiRequest& request, bool
   out.reserve(page.count * (detail ? 2048 : 256));
   out.begin_object().key("servers").begin_array();
   for (std::size_t i = page.first; i < page.first + page.count; ++i) {
-    if (detail) write_server(out, *rows[i], context);
-    else write_server_brief(out, *rows[i]);
+    if (detail)
+      write_server(out, *rows[i], context);
+    else
+      write_server_brief(out, *rows[i]);
   }
   out.end_array();
   if (page.more && page.count > 0) {
-    const std::string next = fmt::format("/compute/v2.1/servers{}?limit={}&marker={}", detail ? "/detail" : "", page.count,
-                                         ids[page.first + page.count - 1]);
+    const std::string next =
+        fmt::format("/compute/v2.1/servers{}?limit={}&marker={}", detail ? "/detail" : "", page.count, ids[page.first + page.count - 1]);
     out.key("servers_links").begin_array().begin_object().member("rel", "next").member("href", next).end_object().end_array();
   }
   return text_response(out.end_object());
@@ -83,8 +85,10 @@ Result<ApiResponse> create_servers(ApiServices& s, const ApiRequest& request) {
   CA_TRY(ServerOrder order, server_order(s, body.at("server")));
   const auto service = s.verbs.store.get<Service>(s.verbs.config.host);
   if (service && service->disabled) {
-    return fail(Code::kConflict, fmt::format("No valid host was found: compute service on {} is disabled ({})", s.verbs.config.host,
-                                             service->disabled_reason), "`computectl compute service set --enable` allows builds again");
+    return fail(
+        Code::kConflict,
+        fmt::format("No valid host was found: compute service on {} is disabled ({})", s.verbs.config.host, service->disabled_reason),
+        "`computectl compute service set --enable` allows builds again");
   }
   const std::string reservation = "r-" + new_message_id().substr(0, 8);
   std::vector<Instance> made;
@@ -104,8 +108,8 @@ Result<ApiResponse> create_servers(ApiServices& s, const ApiRequest& request) {
       instance.created_us = instance.updated_us = tx.now_us();
       CA_TRY(instance.number, tx.next_number("instance_number"));
       CA_TRY_VOID(tx.put(instance));
-      CA_TRY_VOID(publish_order(s, tx, "build_and_run_instance",
-                                {{"instance", to_json(instance)}, {"requested_networks", order.networks}}, request.request_id));
+      CA_TRY_VOID(publish_order(s, tx, "build_and_run_instance", {{"instance", to_json(instance)}, {"requested_networks", order.networks}},
+                                request.request_id));
       made.push_back(std::move(instance));
     }
     return {};

@@ -11,8 +11,7 @@ constexpr std::chrono::seconds kLookLimit{30};
 constexpr std::chrono::seconds kBulkLimit{120};
 }  // namespace
 
-Reconciler::Reconciler(Store& store, Journal& journal, Hypervisor& hypervisor, WorkerPool& workers, Publish publish,
-                       bool resume_guests)
+Reconciler::Reconciler(Store& store, Journal& journal, Hypervisor& hypervisor, WorkerPool& workers, Publish publish, bool resume_guests)
     : store_(store),
       journal_(journal),
       hypervisor_(hypervisor),
@@ -62,8 +61,8 @@ void Reconciler::look_at_all_now() {
   std::vector<Change> changes;
   for (const auto& record : store_.all<Instance>()) {
     const auto found = states.find(record->uuid);
-    consider(*record, found == states.end() ? Seen{Seen::Kind::kGone, PowerState::kNoState} : Seen{Seen::Kind::kThere, found->second}, moment,
-             changes);
+    consider(*record, found == states.end() ? Seen{Seen::Kind::kGone, PowerState::kNoState} : Seen{Seen::Kind::kThere, found->second},
+             moment, changes);
   }
   settle(changes);
 }
