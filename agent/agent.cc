@@ -30,6 +30,13 @@ namespace {
 
 constexpr int kHttpThreads = 2;
 
+// libvirt reads its whole schema again for every define, so only test builds have their XML checked against it.
+#ifdef COMPUTE_AGENT_FAULT_POINTS
+constexpr bool kValidateXml = true;
+#else
+constexpr bool kValidateXml = false;
+#endif
+
 std::unique_ptr<DiskBackend> disk_backend(const Config& config) {
   return config.images_type == "raw" ? make_raw_backend() : make_qcow2_backend();
 }
@@ -39,13 +46,21 @@ std::unique_ptr<DiskBackend> disk_backend(const Config& config) {
 // Members are destroyed in reverse order: what is used goes last.
 struct Agent::Parts {
   explicit Parts(const Config& c)
-      : config(c), paths(config), processes(make_posix_process_runner()), connection(make_libvirt_connection({.uri = config.connection_uri})),
-        hypervisor(make_libvirt_hypervisor(connection)), host_networks(make_libvirt_networks(connection)),
+      : config(c),
+        paths(config),
+        processes(make_posix_process_runner()),
+        connection(make_libvirt_connection({.uri = config.connection_uri, .validate_xml = kValidateXml})),
+        hypervisor(make_libvirt_hypervisor(connection)),
+        host_networks(make_libvirt_networks(connection)),
         networks(make_bridge_network_driver(*host_networks, {.dhcp_domain = config.dhcp_domain, .networks_path = paths.networks_dir()})),
         image_source(make_file_image_source(paths.image_store())),
-        images(make_image_cache({.base_dir = paths.base_dir(), .locks_dir = paths.locks_dir(), .force_raw_images = config.force_raw_images,
-                                 .qemu_img = config.qemu_img}, *image_source, *processes)),
-        image_store(make_local_image_store(paths.image_store())), disks(disk_backend(config)) {}
+        images(make_image_cache({.base_dir = paths.base_dir(),
+                                 .locks_dir = paths.locks_dir(),
+                                 .force_raw_images = config.force_raw_images,
+                                 .qemu_img = config.qemu_img},
+                                *image_source, *processes)),
+        image_store(make_local_image_store(paths.image_store())),
+        disks(disk_backend(config)) {}
 
   Config config;
   Paths paths;
@@ -96,21 +111,25 @@ Result<void> Agent::Parts::make_folders() const {
 
 Result<void> Agent::Parts::open_store() {
   CA_TRY(store, Store::open(paths.database(), clock));
-  workers = std::make_unique<WorkerPool>(timers, static_cast<std::size_t>(config.max_workers), static_cast<std::size_t>(config.max_hung_workers));
+  workers =
+      std::make_unique<WorkerPool>(timers, static_cast<std::size_t>(config.max_workers), static_cast<std::size_t>(config.max_hung_workers));
   host = std::make_unique<HostMonitor>(config, *hypervisor, claims, *store, *processes);
-  services = std::make_unique<Services>(Services{config, paths, clock, *store, *hypervisor, events, *networks, *images, *disks, claims,
-                                                 [this] { return host->virt(); }});
+  services = std::make_unique<Services>(
+      Services{config, paths, clock, *store, *hypervisor, events, *networks, *images, *disks, claims, [this] { return host->virt(); }});
   journal = std::make_unique<Journal>(*store, *workers, timers, clock, std::chrono::seconds(config.operation_timeout));
   add_verbs(*journal, *services);
   bus = std::make_unique<SpoolBus>(*store, timers);
   dispatcher = std::make_unique<Dispatcher>(*bus, *journal, *store, schemas, *workers);
   dispatcher->add_query("get_console_output", [this](const Message& message) { return get_console_output(*services, message); });
   dispatcher->add_query("ping", [](const Message& message) -> Result<Json> { return Json(message.args.value("arg", "pong")); });
-  reconciler = std::make_unique<Reconciler>(*store, *journal, *hypervisor, *workers, [this](Tx& tx, const std::string& method, const Uuid& uuid) {
-    return publish_order(*api, tx, method, {{"instance", {{"uuid", uuid}}}}, new_request_id());
-  }, config.resume_guests_state_on_host_boot);
-  api = std::make_unique<ApiServices>(ApiServices{*services, *bus, *journal, schemas, *workers, *image_store, [this] { return host->view(); },
-                                                  clock.wall_us()});
+  reconciler = std::make_unique<Reconciler>(
+      *store, *journal, *hypervisor, *workers,
+      [this](Tx& tx, const std::string& method, const Uuid& uuid) {
+        return publish_order(*api, tx, method, {{"instance", {{"uuid", uuid}}}}, new_request_id());
+      },
+      config.resume_guests_state_on_host_boot);
+  api = std::make_unique<ApiServices>(
+      ApiServices{*services, *bus, *journal, schemas, *workers, *image_store, [this] { return host->view(); }, clock.wall_us()});
   journal->on_cancel([this](const Uuid& uuid) { events.interrupt(uuid); });
   journal->on_idle([this](const Uuid& uuid) { reconciler->look_at(uuid); });
   return {};
@@ -141,10 +160,11 @@ void Agent::Parts::connect() {
   events.set_sinks([this](const DomainEvent& event) { reconciler->look_at(event.uuid); },
                    [this](bool up, const std::string& reason) {
                      host->set_connection(up, reason);
-                     if (up) workers->submit([this](TaskLease& lease) {
-                       lease.rearm(std::chrono::seconds(180), [] { spdlog::error("libvirt did not tell the host's facts in time"); });
-                       on_connected();
-                     });
+                     if (up)
+                       workers->submit([this](TaskLease& lease) {
+                         lease.rearm(std::chrono::seconds(180), [] { spdlog::error("libvirt did not tell the host's facts in time"); });
+                         on_connected();
+                       });
                    });
   hypervisor->start(events);
   workers->submit([this](TaskLease& lease) {
@@ -178,6 +198,9 @@ Result<void> Agent::start() {
   CA_TRY(const std::string token, load_or_make_token(p.paths.token_file()));
   p.restore_claims();
   p.forget_half_uploads();
+  if (auto removed = p.images->remove_unfinished(); !removed) {
+    spdlog::warn("what an unfinished fetch left can't be removed: {}; {}", removed.error().chain(), removed.error().action());
+  }
   add_server_routes(p.router, *p.api);
   add_server_action_routes(p.router, *p.api);
   add_flavor_routes(p.router, *p.api);

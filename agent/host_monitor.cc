@@ -44,9 +44,8 @@ void HostMonitor::choose_virt_type() {
       const bool usable = probe && probe->usable;
       choice = {usable ? "kvm" : "qemu", probe ? probe->reason : probe.error().chain()};
       if (probe && probe->lasting && !key.empty()) {
-        [[maybe_unused]] const auto kept = store_.write(Durability::kOrdered, [&](Tx& tx) {
-          return tx.put_fact("kvm_probe", key, choice.type + ":" + choice.reason);
-        });
+        [[maybe_unused]] const auto kept =
+            store_.write(Durability::kOrdered, [&](Tx& tx) { return tx.put_fact("kvm_probe", key, choice.type + ":" + choice.reason); });
       }
     }
   }
@@ -58,8 +57,10 @@ void HostMonitor::choose_virt_type() {
 void HostMonitor::set_connection(bool up, const std::string& reason) {
   const std::lock_guard lock(mutex_);
   if (view_.hypervisor_up != up) {
-    if (up) spdlog::info("libvirt at {} answers", config_.connection_uri);
-    else spdlog::error("libvirt at {} does not answer: {}; instances keep their states until it does", config_.connection_uri, reason);
+    if (up)
+      spdlog::info("libvirt at {} answers", config_.connection_uri);
+    else
+      spdlog::error("libvirt at {} does not answer: {}; instances keep their states until it does", config_.connection_uri, reason);
   }
   view_.hypervisor_up = up;
   view_.hypervisor_down_reason = up ? "" : reason;

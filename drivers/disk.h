@@ -12,11 +12,11 @@
 namespace ca {
 
 struct DiskSpec {
-  std::string path;                 // <instances_path>/<uuid>/disk
-  std::string base_path;            // complete file in _base
+  std::string path;                           // <instances_path>/<uuid>/disk
+  std::string base_path;                      // complete file in _base
   DiskFormat base_format = DiskFormat::kRaw;  // from our record, never probed
   std::int64_t base_virtual_bytes = 0;
-  std::int64_t size_bytes = 0;      // wanted virtual size, >= base_virtual_bytes
+  std::int64_t size_bytes = 0;  // wanted virtual size, >= base_virtual_bytes
 };
 
 class DiskBackend {

@@ -18,17 +18,17 @@ namespace ca {
 
 struct HostFacts {
   std::string hostname;
-  std::string arch;                    // "x86_64"
+  std::string arch;  // "x86_64"
   std::string cpu_model;
   std::string cpu_vendor;
   std::vector<std::string> cpu_features;
   std::int64_t cpus = 0;
   std::int64_t sockets = 0, cores = 0, threads = 0;
   std::int64_t memory_mib = 0;
-  std::string hypervisor_type;         // "QEMU"
-  std::int64_t hypervisor_version = 0; // 7002022 = 7.2.22
+  std::string hypervisor_type;          // "QEMU"
+  std::int64_t hypervisor_version = 0;  // 7002022 = 7.2.22
   std::int64_t library_version = 0;
-  std::string emulator;                // path
+  std::string emulator;  // path
 };
 
 struct DomainSeen {
@@ -43,7 +43,7 @@ struct DomainEvent {
   std::string uuid;
   std::string name;
   Kind kind = Kind::kDefined;
-  std::string detail;                  // libvirt's reason in words: "destroyed", "shutdown", "failed", ...
+  std::string detail;  // libvirt's reason in words: "destroyed", "shutdown", "failed", ...
 };
 
 class HypervisorListener {

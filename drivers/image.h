@@ -43,8 +43,8 @@ class ImageSource {
 };
 
 struct BaseImage {
-  std::string path;                            // <instances_path>/_base/<sha1 of image id>
-  DiskFormat format = DiskFormat::kRaw;        // raw, or qcow2 when force_raw_images = false
+  std::string path;                      // <instances_path>/_base/<sha1 of image id>
+  DiskFormat format = DiskFormat::kRaw;  // raw, or qcow2 when force_raw_images = false
   std::int64_t virtual_size_bytes = 0;
 };
 
@@ -56,6 +56,8 @@ class ImageCache {
   virtual Result<BaseImage> fetch(const ImageMeta& image) = 0;
   // Where fetch() would put it, without doing anything.
   [[nodiscard]] virtual std::string base_path(const ImageMeta& image) const = 0;
+  // Removes what fetches left that were cut off by a crash; a fetch that another process is at goes on undisturbed.
+  virtual Result<void> remove_unfinished() = 0;
   // Bytes allocated by everything in _base (counts as used disk).
   virtual Result<std::int64_t> allocated_bytes() = 0;
 };

@@ -12,17 +12,17 @@
 namespace ca {
 
 struct ProcessSpec {
-  std::vector<std::string> argv;                       // argv[0] is an absolute path
+  std::vector<std::string> argv;  // argv[0] is an absolute path
   std::string stdin_text;
   std::chrono::milliseconds wall_limit{60'000};
-  std::int64_t cpu_seconds = 30;                       // RLIMIT_CPU (nova's qemu_img_limits: 30 s)
-  std::int64_t memory_bytes = std::int64_t{1} << 30;   // RLIMIT_AS (nova's qemu_img_limits: 1 GiB)
-  std::int64_t file_bytes = 0;                         // RLIMIT_FSIZE; 0: none
-  std::size_t output_bytes = 1 << 20;                  // of stdout and stderr each; more ends the program
+  std::int64_t cpu_seconds = 30;                      // RLIMIT_CPU (nova's qemu_img_limits: 30 s)
+  std::int64_t memory_bytes = std::int64_t{1} << 30;  // RLIMIT_AS (nova's qemu_img_limits: 1 GiB)
+  std::int64_t file_bytes = 0;                        // RLIMIT_FSIZE; 0: none
+  std::size_t output_bytes = 1 << 20;                 // of stdout and stderr each; more ends the program
 };
 
 struct ProcessResult {
-  int exit_status = 0;   // 128 + signal when killed
+  int exit_status = 0;  // 128 + signal when killed
   std::string out;
   std::string err;
 };

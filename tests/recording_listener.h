@@ -42,7 +42,8 @@ class RecordingListener final : public HypervisorListener {
     });
     return reason;
   }
-  bool wait_for_event(const std::string& uuid, DomainEvent::Kind kind, int count = 1, std::chrono::seconds limit = std::chrono::seconds(30)) {
+  bool wait_for_event(const std::string& uuid, DomainEvent::Kind kind, int count = 1,
+                      std::chrono::seconds limit = std::chrono::seconds(30)) {
     std::unique_lock lock(mutex_);
     return changed_.wait_for(lock, limit, [&] { return matching(uuid, kind) >= count; });
   }

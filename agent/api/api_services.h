@@ -19,7 +19,7 @@ namespace ca {
 
 // What this host is and has left, as the API shows it.
 struct HostView {
-  std::optional<HostFacts> facts;    // none until libvirt was asked once
+  std::optional<HostFacts> facts;  // none until libvirt was asked once
   bool hypervisor_up = false;
   std::string hypervisor_down_reason;
   VirtChoice virt;

@@ -108,12 +108,14 @@ std::string_view neutron_type(int status) {
 }  // namespace
 
 ApiResponse error_response(const std::string& service, const Error& error) {
+  return error_response(service, error, http_status(error.code));
+}
+
+ApiResponse error_response(const std::string& service, const Error& error, int status) {
   ApiResponse response;
-  response.status = http_status(error.code);
-  Json inner{{"message", error.chain()},
-             {"agent_code", to_string(error.code)},
-             {"causes", error.causes()},
-             {"next_action", error.action()}};
+  response.status = status;
+  Json inner{
+      {"message", error.chain()}, {"agent_code", to_string(error.code)}, {"causes", error.causes()}, {"next_action", error.action()}};
   if (!error.step.empty()) inner["step"] = error.step;
   if (service == "network") {
     inner["type"] = neutron_type(response.status);

@@ -17,11 +17,11 @@ namespace ca {
 using Json = nlohmann::json;
 
 struct ApiRequest {
-  std::string method;                        // GET, POST, ...
-  std::vector<std::string> path;             // decoded segments
+  std::string method;             // GET, POST, ...
+  std::vector<std::string> path;  // decoded segments
   std::map<std::string, std::string> query;
   std::string content_type;
-  std::string raw_body;                      // empty for streamed bodies
+  std::string raw_body;  // empty for streamed bodies
   std::string request_id;
   // By name in the route: {"id": "..."}.
   std::map<std::string, std::string> params;
@@ -32,8 +32,8 @@ struct ApiRequest {
 
 struct ApiResponse {
   int status = 200;
-  std::optional<Json> body;                  // none: no body
-  std::string text;                          // used instead of body when not empty, as `content_type`
+  std::optional<Json> body;  // none: no body
+  std::string text;          // used instead of body when not empty, as `content_type`
   std::string content_type = "application/json";
   std::map<std::string, std::string> headers;
 };
@@ -56,7 +56,7 @@ class Router {
     const AsyncHandler* handler = nullptr;
     bool upload = false;
     std::map<std::string, std::string> params;
-    std::vector<std::string> allowed;        // methods of the path, when only the method is wrong
+    std::vector<std::string> allowed;  // methods of the path, when only the method is wrong
   };
   [[nodiscard]] Match find(const std::string& method, const std::vector<std::string>& path) const;
 
@@ -78,5 +78,7 @@ class Router {
 // The error in the shape of the service whose path it is (Compute: {"itemNotFound": {...}}, Network: {"NeutronError": ...}, Image:
 // {"message": ...}), with agent_code, step, causes and next_action inside.
 [[nodiscard]] ApiResponse error_response(const std::string& service, const Error& error);
+// For what only HTTP knows (405) and no error code stands for.
+[[nodiscard]] ApiResponse error_response(const std::string& service, const Error& error, int status);
 
 }  // namespace ca

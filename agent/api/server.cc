@@ -6,8 +6,12 @@
 #include <cpprest/http_listener.h>
 #include <cpprest/rawptrstream.h>
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <openssl/crypto.h>
 #include <spdlog/spdlog.h>
+
+#include <atomic>
+#include <memory>
 
 #include "agent/api/image/upload.h"
 #include "agent/core/ids.h"
@@ -32,7 +36,8 @@ bool same_token(const std::string& a, const std::string& b) {
 void send(const http::http_request& request, const std::string& request_id, const std::string& service, Result<ApiResponse> outcome) {
   ApiResponse answer = outcome ? *std::move(outcome) : error_response(service, outcome.error());
   if (answer.status >= 500 && !outcome) {
-    spdlog::error("{} {} {} failed: {}; {}", request_id, request.method(), request.relative_uri().path(), outcome.error().chain(), outcome.error().action());
+    spdlog::error("{} {} {} failed: {}; {}", request_id, request.method(), request.relative_uri().path(), outcome.error().chain(),
+                  outcome.error().action());
   }
   http::http_response response(static_cast<http::status_code>(answer.status));
   response.headers().add("X-Openstack-Request-Id", request_id);
@@ -117,12 +122,17 @@ struct ApiServer::Impl {
     }
   }
 
-  static void refuse_route(const http::http_request& request, const ApiRequest& api, const Router::Match& match, const std::string& service) {
-    ApiResponse answer = error_response(service, fail(Code::kNotFound, fmt::format("{} {}: there is no such resource", api.method, request.request_uri().path())).value());
-    if (!match.allowed.empty()) {
-      answer.status = 405;
-      for (const std::string& method : match.allowed) answer.headers["Allow"] += (answer.headers["Allow"].empty() ? "" : ", ") + method;
+  static void refuse_route(const http::http_request& request, const ApiRequest& api, const Router::Match& match,
+                           const std::string& service) {
+    const std::string path = request.request_uri().path();
+    if (match.allowed.empty()) {
+      send(request, api.request_id, service, fail(Code::kNotFound, fmt::format("{} {}: there is no such resource", api.method, path)));
+      return;
     }
+    const std::string allowed = fmt::format("{}", fmt::join(match.allowed, ", "));
+    ApiResponse answer = error_response(
+        service, fail(Code::kInvalid, fmt::format("{} is not allowed on {}", api.method, path), "use one of " + allowed).value(), 405);
+    answer.headers["Allow"] = allowed;
     send(request, api.request_id, service, answer);
   }
 
@@ -130,38 +140,46 @@ struct ApiServer::Impl {
     // A message for the bus may be larger than a body of the API; both are bounded.
     const auto limit = static_cast<std::size_t>(std::max<std::int64_t>(services.verbs.config.max_body_bytes, 1 << 20));
     if (request.headers().content_length() > limit) {
-      send(request, api.request_id, service, fail(Code::kTooLarge, fmt::format("a body of {} bytes; at most {} are taken", request.headers().content_length(), limit)));
+      send(request, api.request_id, service,
+           fail(Code::kTooLarge, fmt::format("a body of {} bytes; at most {} are taken", request.headers().content_length(), limit)));
       return;
     }
     concurrency::streams::container_buffer<std::string> buffer;
-    request.body().read(buffer, limit + 1).then([this, request, api = ApiRequest(api), buffer, &handler, service, limit](const pplx::task<std::size_t>& read) mutable {
-      try {
-        const std::size_t size = read.get();
-        if (size > limit) {
-          send(request, api.request_id, service, fail(Code::kTooLarge, fmt::format("a body of more than {} bytes", limit)));
-          return;
-        }
-        api.raw_body = buffer.collection().substr(0, size);  // the buffer is as large as what was asked for
-        handler(api, [request, id = api.request_id, service](Result<ApiResponse> outcome) { send(request, id, service, std::move(outcome)); });
-      } catch (const std::exception& e) {
-        send(request, api.request_id, service, fail(Code::kInternal, fmt::format("{} {} failed: {}", api.method, request.request_uri().path(), e.what())));
-      }
-    });
+    request.body()
+        .read(buffer, limit + 1)
+        .then([this, request, api = ApiRequest(api), buffer, &handler, service, limit](const pplx::task<std::size_t>& read) mutable {
+          try {
+            const std::size_t size = read.get();
+            if (size > limit) {
+              send(request, api.request_id, service, fail(Code::kTooLarge, fmt::format("a body of more than {} bytes", limit)));
+              return;
+            }
+            api.raw_body = buffer.collection().substr(0, size);  // the buffer is as large as what was asked for
+            handler(api, [request, id = api.request_id, service](Result<ApiResponse> outcome) {
+              send(request, id, service, std::move(outcome));
+            });
+          } catch (const std::exception& e) {
+            send(request, api.request_id, service,
+                 fail(Code::kInternal, fmt::format("{} {} failed: {}", api.method, request.request_uri().path(), e.what())));
+          }
+        });
   }
 
   // Streams the body into the image store on a worker; memory stays at one chunk.
   void upload(const http::http_request& request, const ApiRequest& api) {
     services.workers.submit([this, request, api](TaskLease& lease) {
       const Uuid id = api.param("id");
-      const auto stalled = [this, request, api, id] {
-        abandon_upload(services, id);
+      // One that was refused from the start must leave alone the one that is under way.
+      const auto begun = std::make_shared<std::atomic<bool>>(false);
+      const auto stalled = [this, request, api, id, begun] {
+        if (*begun) abandon_upload(services, id);
         send(request, api.request_id, "image", fail(Code::kTimeout, "the upload stalled"));
       };
       lease.rearm(kUploadStall, stalled);
-      auto outcome = receive(request, lease, stalled, id);
+      auto outcome = receive(request, lease, stalled, id, *begun);
       if (!lease.rearm(kUploadStall, [] {})) return;
       if (!outcome) {
-        abandon_upload(services, id);
+        if (*begun) abandon_upload(services, id);
         send(request, api.request_id, "image", tl::unexpected<Error>(std::move(outcome).error()));
         return;
       }
@@ -171,9 +189,11 @@ struct ApiServer::Impl {
     });
   }
 
-  Result<void> receive(const http::http_request& request, TaskLease& lease, const std::function<void()>& stalled, const Uuid& id) {
+  Result<void> receive(const http::http_request& request, TaskLease& lease, const std::function<void()>& stalled, const Uuid& id,
+                       std::atomic<bool>& begun) {
     const auto announced = request.headers().content_length();
     CA_TRY(const auto upload, begin_upload(services, id, static_cast<std::int64_t>(announced)));
+    begun = true;
     std::vector<std::uint8_t> chunk(kUploadChunk);
     std::uint64_t total = 0;
     try {

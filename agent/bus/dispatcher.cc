@@ -26,15 +26,16 @@ Result<void> Dispatcher::on_message(std::string_view body, const Acknowledge& ac
   auto accepted = journal_.accept(*message, acknowledge);
   if (!accepted) return tl::unexpected<Error>(std::move(accepted).error());
   if (accepted->refusal) {
-    spdlog::warn("{} {} refused: {}; {}", message->method, accepted->instance_uuid, accepted->refusal->chain(), accepted->refusal->action());
+    spdlog::warn("{} {} refused: {}; {}", message->method, accepted->instance_uuid, accepted->refusal->chain(),
+                 accepted->refusal->action());
     if (!message->msg_id.empty()) bus_.reply(message->reply_q, message->msg_id, encode_failure(message->msg_id, *accepted->refusal));
   }
   return {};
 }
 
 Result<void> Dispatcher::refuse(const Message& message, const Error& error, const Acknowledge& acknowledge) {
-  spdlog::error("message '{}' {} dropped: {}; {}", message.method.substr(0, 64), message.unique_id.substr(0, 64), error.chain().substr(0, 500),
-                error.action());
+  spdlog::error("message '{}' {} dropped: {}; {}", message.method.substr(0, 64), message.unique_id.substr(0, 64),
+                error.chain().substr(0, 500), error.action());
   CA_TRY_VOID(store_.write(Durability::kOrdered, acknowledge));
   if (!message.msg_id.empty()) bus_.reply(message.reply_q, message.msg_id, encode_failure(message.msg_id, error));
   return {};

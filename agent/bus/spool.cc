@@ -101,8 +101,7 @@ void SpoolBus::reply(const std::string& reply_q, const std::string& msg_id, cons
   waiter.on_reply(body);
 }
 
-void SpoolBus::expect_reply(const std::string& msg_id, std::chrono::milliseconds limit,
-                            std::function<void(Result<std::string>)> on_reply) {
+void SpoolBus::expect_reply(const std::string& msg_id, std::chrono::milliseconds limit, std::function<void(Result<std::string>)> on_reply) {
   const std::lock_guard lock(mutex_);
   const TimerQueue::Id timer = timers_.after(limit, [this, msg_id] {
     Waiter waiter;

@@ -24,8 +24,7 @@ class SpoolBus final : public Bus {
   Result<void> publish(Tx& tx, const std::string& topic, const Message& message) override;
   Result<void> publish_raw(const std::string& topic, std::string_view body) override;
   void reply(const std::string& reply_q, const std::string& msg_id, const std::string& body) override;
-  void expect_reply(const std::string& msg_id, std::chrono::milliseconds limit,
-                    std::function<void(Result<std::string>)> on_reply) override;
+  void expect_reply(const std::string& msg_id, std::chrono::milliseconds limit, std::function<void(Result<std::string>)> on_reply) override;
 
  private:
   struct Waiter {

@@ -13,35 +13,35 @@ namespace ca {
 
 struct Config {
   // [DEFAULT]
-  std::string host;                        // default: the host name
-  std::string my_ip;                       // default: address of the default route's interface, else 127.0.0.1
-  std::string state_path;                  // /var/lib/nova
-  std::string instances_path;              // $state_path/instances
+  std::string host;                                     // default: the host name
+  std::string my_ip;                                    // default: address of the default route's interface, else 127.0.0.1
+  std::string state_path;                               // /var/lib/nova
+  std::string instances_path;                           // $state_path/instances
   std::string image_cache_subdirectory_name = "_base";  // [image_cache] subdirectory_name
   bool force_raw_images = true;
   bool force_config_drive = false;
   std::int64_t reserved_host_memory_mb = 512;
   std::int64_t reserved_host_disk_mb = 0;
   std::int64_t reserved_host_cpus = 0;
-  double cpu_allocation_ratio = 4.0;       // nova: initial_cpu_allocation_ratio 4.0 (since 26)
+  double cpu_allocation_ratio = 4.0;  // nova: initial_cpu_allocation_ratio 4.0 (since 26)
   double ram_allocation_ratio = 1.0;
   double disk_allocation_ratio = 1.0;
   std::int64_t max_concurrent_builds = 10;
-  std::int64_t shutdown_timeout = 60;      // s
+  std::int64_t shutdown_timeout = 60;  // s
   bool resume_guests_state_on_host_boot = false;
   std::string default_availability_zone = "nova";
-  std::string dhcp_domain = "novalocal";   // [api] dhcp_domain, as nova has it; also read from [DEFAULT]
+  std::string dhcp_domain = "novalocal";  // [api] dhcp_domain, as nova has it; also read from [DEFAULT]
   bool debug = false;
-  std::string log_file;                    // empty: stderr (journal under systemd)
+  std::string log_file;  // empty: stderr (journal under systemd)
   // [libvirt]
-  std::string virt_type = "auto";          // auto (ours), kvm, qemu
+  std::string virt_type = "auto";  // auto (ours), kvm, qemu
   std::string connection_uri = "qemu:///system";
-  std::string cpu_mode;                    // empty: host-model for kvm, none for qemu
+  std::string cpu_mode;  // empty: host-model for kvm, none for qemu
   std::vector<std::string> cpu_models;
   std::vector<std::string> cpu_model_extra_flags;
-  std::string images_type = "default";     // default (= qcow2), qcow2, raw
+  std::string images_type = "default";       // default (= qcow2), qcow2, raw
   std::vector<std::string> disk_cachemodes;  // "file=writeback"
-  std::string hw_disk_discard;             // unmap, ignore or empty
+  std::string hw_disk_discard;               // unmap, ignore or empty
   std::vector<std::string> hw_machine_type;  // "x86_64=q35"
   std::string rng_dev_path = "/dev/urandom";
   std::int64_t mem_stats_period_seconds = 10;
@@ -52,15 +52,15 @@ struct Config {
   // [api] listen, port, token_file, ... (ours where nova splits it over several services)
   std::string api_listen = "127.0.0.1";
   std::int64_t api_port = 8774;
-  std::string token_file;                  // $data_path/token
-  std::int64_t max_body_bytes = 1 << 20;   // JSON bodies; image uploads are bounded by max_image_bytes
+  std::string token_file;                 // $data_path/token
+  std::int64_t max_body_bytes = 1 << 20;  // JSON bodies; image uploads are bounded by max_image_bytes
   std::int64_t max_image_bytes = std::int64_t{1} << 40;
   // [agent] (ours)
-  std::string data_path;                   // /var/lib/compute-agent: agent.db, token, images/
-  std::int64_t operation_timeout = 1800;   // s, deadline of a message that names none
-  std::int64_t max_workers = 24;           // threads for steps and driver calls, made when needed
+  std::string data_path;                  // /var/lib/compute-agent: agent.db, token, images/
+  std::int64_t operation_timeout = 1800;  // s, deadline of a message that names none
+  std::int64_t max_workers = 24;          // threads for steps and driver calls, made when needed
   std::int64_t max_hung_workers = 16;
-  std::int64_t drain_timeout = 60;         // s, after SIGTERM
+  std::int64_t drain_timeout = 60;  // s, after SIGTERM
   std::string qemu_img = "/usr/bin/qemu-img";
 };
 
@@ -72,14 +72,13 @@ struct OptionView {
 
 struct LoadedConfig {
   Config config;
-  std::vector<std::string> warnings;      // unknown option with the nearest known name, with file and line
-  std::vector<OptionView> effective;      // every option, sorted as in the table
+  std::vector<std::string> warnings;  // unknown option with the nearest known name, with file and line
+  std::vector<OptionView> effective;  // every option, sorted as in the table
 };
 
 // Reads the files in order (later wins), then `overrides` ("section.name=value"). An error names file, line, option, the bad
 // value and the values allowed.
-[[nodiscard]] Result<LoadedConfig> load_config(const std::vector<std::string>& files,
-                                               const std::vector<std::string>& overrides);
+[[nodiscard]] Result<LoadedConfig> load_config(const std::vector<std::string>& files, const std::vector<std::string>& overrides);
 // INI text, each line with its origin as a comment: what --print-config shows. No option holds a secret: secrets
 // are files.
 [[nodiscard]] std::string print_config(const LoadedConfig& loaded);

@@ -66,8 +66,7 @@ std::string default_my_ip() {
 bool is_ip_address(std::string_view text) {
   std::array<unsigned char, sizeof(in6_addr)> address{};
   const std::string copy(text);
-  return ::inet_pton(AF_INET, copy.c_str(), address.data()) == 1 ||
-         ::inet_pton(AF_INET6, copy.c_str(), address.data()) == 1;
+  return ::inet_pton(AF_INET, copy.c_str(), address.data()) == 1 || ::inet_pton(AF_INET6, copy.c_str(), address.data()) == 1;
 }
 
 bool is_host_name(std::string_view text) {
@@ -104,8 +103,7 @@ bool is_uri(std::string_view text) {
 }
 
 bool is_word(std::string_view text) {
-  return text.size() <= 200 &&
-         all_of(text, [](char c) { return is_alnum(c) || c == '.' || c == '_' || c == '-' || c == ' '; });
+  return text.size() <= 200 && all_of(text, [](char c) { return is_alnum(c) || c == '.' || c == '_' || c == '-' || c == ' '; });
 }
 
 bool is_cpu_flag(std::string_view text) {
@@ -115,8 +113,7 @@ bool is_cpu_flag(std::string_view text) {
 
 bool is_cache_mode(std::string_view text) {
   constexpr std::array<std::string_view, 4> kSources{"file", "block", "network", "mount"};
-  constexpr std::array<std::string_view, 6> kModes{"default",   "none",       "writethrough",
-                                                   "writeback", "directsync", "unsafe"};
+  constexpr std::array<std::string_view, 6> kModes{"default", "none", "writethrough", "writeback", "directsync", "unsafe"};
   const auto sign = text.find('=');
   return sign != std::string_view::npos && std::ranges::find(kSources, text.substr(0, sign)) != kSources.end() &&
          std::ranges::find(kModes, text.substr(sign + 1)) != kModes.end();

@@ -111,8 +111,7 @@ class Parser {
 
 Result<IniText> parse_ini(std::string_view text, const std::string& name) {
   if (text.size() > kMaxIniBytes) {
-    return fail(Code::kTooLarge, fmt::format("{} is larger than {} bytes", name, kMaxIniBytes),
-                "give the configuration file itself");
+    return fail(Code::kTooLarge, fmt::format("{} is larger than {} bytes", name, kMaxIniBytes), "give the configuration file itself");
   }
   Parser parser(name);
   while (!text.empty()) {

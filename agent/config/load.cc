@@ -34,8 +34,8 @@ std::string shown(std::string text) {
 }
 
 const Option* find_option(std::string_view section, std::string_view name) {
-  const auto found = std::ranges::find_if(
-      option_table(), [&](const Option& option) { return option.section == section && option.name == name; });
+  const auto found =
+      std::ranges::find_if(option_table(), [&](const Option& option) { return option.section == section && option.name == name; });
   return found == option_table().end() ? nullptr : &*found;
 }
 
@@ -115,8 +115,8 @@ class Loader {
       const std::string name = section_name(section.name);
       if (is_known_section(name)) continue;
       if (const auto meant = mistyped_section(name); !meant.empty()) {
-        warnings_.push_back(fmt::format("{}:{}: section [{}] is not known and is ignored; did you mean [{}]?", path,
-                                        section.line, section.name, meant));
+        warnings_.push_back(
+            fmt::format("{}:{}: section [{}] is not known and is ignored; did you mean [{}]?", path, section.line, section.name, meant));
       }
     }
     // A value under an old name counts only where the file has none under the new one.
@@ -152,15 +152,14 @@ class Loader {
       CA_TRY(const std::string text, resolved(option, 0));
       if (const auto allowed = set_option(option, text, loaded.config)) {
         return fail(Code::kInvalid,
-                    fmt::format("{}: {} = '{}' is not allowed: it must be {}", origin(option), full_name(option),
-                                shown(text), *allowed),
+                    fmt::format("{}: {} = '{}' is not allowed: it must be {}", origin(option), full_name(option), shown(text), *allowed),
                     fmt::format("correct {} at {}", full_name(option), origin(option)));
       }
     }
     CA_TRY_VOID(check_together(loaded.config));
     for (const Option& option : option_table()) {
-      loaded.effective.push_back({std::string(option.section), std::string(option.name),
-                                  option_text(option, loaded.config), origin(option), std::string(option.help)});
+      loaded.effective.push_back({std::string(option.section), std::string(option.name), option_text(option, loaded.config), origin(option),
+                                  std::string(option.help)});
     }
     loaded.warnings = std::move(warnings_);
     return loaded;
@@ -174,16 +173,15 @@ class Loader {
     if (old_names) {
       if (renamed == nullptr) return;
       values_[renamed] = {entry.value, where};
-      warnings_.push_back(fmt::format("{}: {} is the old name of {}; use the new one", where,
-                                      full_name(section, entry.key), full_name(*renamed)));
+      warnings_.push_back(
+          fmt::format("{}: {} is the old name of {}; use the new one", where, full_name(section, entry.key), full_name(*renamed)));
       return;
     }
     if (option != nullptr) {
       values_[option] = {entry.value, where};
     } else if (renamed == nullptr && is_known_section(section)) {
-      const std::string reason = is_unused_nova_option(section, entry.key)
-                                     ? "is an option of nova that this agent does not use"
-                                     : "is not known: " + suggestion(section, entry.key);
+      const std::string reason = is_unused_nova_option(section, entry.key) ? "is an option of nova that this agent does not use"
+                                                                           : "is not known: " + suggestion(section, entry.key);
       warnings_.push_back(fmt::format("{}: option {} {}", where, shown(full_name(section, entry.key)), reason));
     }
   }
@@ -222,10 +220,10 @@ class Loader {
       const std::string name = text.substr(start, end - start);
       const Option* target = referred(option, name);
       if (target == nullptr || (braces && (end == text.size() || text[end] != '}'))) {
-        return fail(Code::kInvalid,
-                    fmt::format("{}: {} = '{}' refers to '${}', which is no option", origin(option), full_name(option),
-                                shown(text), shown(name)),
-                    "refer to a known option as $name or ${section.name}, and write a dollar sign as $$");
+        return fail(
+            Code::kInvalid,
+            fmt::format("{}: {} = '{}' refers to '${}', which is no option", origin(option), full_name(option), shown(text), shown(name)),
+            "refer to a known option as $name or ${section.name}, and write a dollar sign as $$");
       }
       if (depth == kMaxDepth) {
         return fail(Code::kInvalid, fmt::format("{}: {} refers to itself", origin(option), full_name(option)),
@@ -253,10 +251,10 @@ class Loader {
   Result<void> refuse_pair(std::string_view a, std::string_view b, const std::string& reason) const {
     const Option& first = *find_option("libvirt", a);
     const Option& second = *find_option("libvirt", b);
-    return fail(Code::kInvalid,
-                fmt::format("{} ({}) and {} ({}) do not fit: {}", full_name(first), origin(first), full_name(second),
-                            origin(second), reason),
-                "correct one of the two");
+    return fail(
+        Code::kInvalid,
+        fmt::format("{} ({}) and {} ({}) do not fit: {}", full_name(first), origin(first), full_name(second), origin(second), reason),
+        "correct one of the two");
   }
 
   // nova's rules (virt/libvirt/driver.py, _check_cpu_compatibility).

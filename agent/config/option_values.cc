@@ -107,9 +107,7 @@ struct Writer {
     if (text.find_first_not_of("0123456789") == std::string::npos) text += ".0";
     return text;
   }
-  std::string operator()(std::vector<std::string> Config::*member) const {
-    return fmt::format("{}", fmt::join(config.*member, ","));
-  }
+  std::string operator()(std::vector<std::string> Config::*member) const { return fmt::format("{}", fmt::join(config.*member, ",")); }
 };
 
 }  // namespace

@@ -16,21 +16,21 @@ struct OldName {
 };
 
 struct Option {
-  using Member = std::variant<std::string Config::*, bool Config::*, std::int64_t Config::*, double Config::*,
-                              std::vector<std::string> Config::*>;
+  using Member =
+      std::variant<std::string Config::*, bool Config::*, std::int64_t Config::*, double Config::*, std::vector<std::string> Config::*>;
 
   std::string_view section, name;
   Member member;
-  std::string_view default_text;                  // as one would write it in the file; may refer to other options ($name)
-  std::string (*default_of_host)() = nullptr;     // computed on this host instead of default_text
-  std::string_view default_words;                 // what the documentation says instead of a computed default
-  std::vector<std::string_view> choices;          // of the value, or of each item of a list; empty: any
-  std::int64_t min = 0, max = 0;                  // of whole numbers
-  bool (*accepts)(std::string_view) = nullptr;    // of the value, or of each item of a list
-  std::string_view accepts_words;                 // what `accepts` wants, in words
-  std::string_view help;                          // meaning, with the unit
-  bool ours = false;                              // not an option of nova
-  std::vector<OldName> old_names;                 // names that nova still maps to this one
+  std::string_view default_text;                // as one would write it in the file; may refer to other options ($name)
+  std::string (*default_of_host)() = nullptr;   // computed on this host instead of default_text
+  std::string_view default_words;               // what the documentation says instead of a computed default
+  std::vector<std::string_view> choices;        // of the value, or of each item of a list; empty: any
+  std::int64_t min = 0, max = 0;                // of whole numbers
+  bool (*accepts)(std::string_view) = nullptr;  // of the value, or of each item of a list
+  std::string_view accepts_words;               // what `accepts` wants, in words
+  std::string_view help;                        // meaning, with the unit
+  bool ours = false;                            // not an option of nova
+  std::vector<OldName> old_names;               // names that nova still maps to this one
 };
 
 [[nodiscard]] const std::vector<Option>& option_table();

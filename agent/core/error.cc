@@ -98,8 +98,8 @@ tl::unexpected<Error> fail(Code code, std::string message, std::string next_acti
 }
 
 tl::unexpected<Error> wrap(Error cause, std::string message, std::string next_action) {
-  Error outer{.code = cause.code, .message = std::move(message), .step = cause.step, .next_action = std::move(next_action),
-              .cause = nullptr};
+  Error outer{
+      .code = cause.code, .message = std::move(message), .step = cause.step, .next_action = std::move(next_action), .cause = nullptr};
   outer.cause = std::make_shared<const Error>(std::move(cause));
   return tl::unexpected<Error>(std::move(outer));
 }

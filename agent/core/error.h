@@ -15,21 +15,21 @@
 namespace ca {
 
 enum class Code {
-  kInvalid,         // the caller's input is wrong (HTTP 400)
-  kUnauthorized,    // no valid token (401)
-  kForbidden,       // not allowed (403)
-  kNotFound,        // names nothing we have (404)
-  kConflict,        // wrong state, or exists already (409)
-  kTooLarge,        // over a bound (413)
-  kNoResources,     // vCPU, RAM, disk or addresses are used up
-  kUnsafe,          // hostile content refused
-  kTimeout,         // a bounded call did not end in time
-  kUnavailable,     // libvirt, broker or store can't be asked now; trying again makes sense
-  kNoSpace,         // ENOSPC, EDQUOT
-  kIo,              // a read or write failed
-  kCancelled,       // ended by an order: drain, abort, deadline of the operation
-  kExternal,        // an outside program or library refused
-  kInternal,        // a defect of ours
+  kInvalid,       // the caller's input is wrong (HTTP 400)
+  kUnauthorized,  // no valid token (401)
+  kForbidden,     // not allowed (403)
+  kNotFound,      // names nothing we have (404)
+  kConflict,      // wrong state, or exists already (409)
+  kTooLarge,      // over a bound (413)
+  kNoResources,   // vCPU, RAM, disk or addresses are used up
+  kUnsafe,        // hostile content refused
+  kTimeout,       // a bounded call did not end in time
+  kUnavailable,   // libvirt, broker or store can't be asked now; trying again makes sense
+  kNoSpace,       // ENOSPC, EDQUOT
+  kIo,            // a read or write failed
+  kCancelled,     // ended by an order: drain, abort, deadline of the operation
+  kExternal,      // an outside program or library refused
+  kInternal,      // a defect of ours
 };
 
 [[nodiscard]] std::string_view to_string(Code code);
@@ -38,9 +38,9 @@ enum class Code {
 
 struct Error {
   Code code = Code::kInternal;
-  std::string message;               // a sentence with values; no trailing period needed
-  std::string step;                  // "build_and_run_instance/define"; empty outside a verb
-  std::string next_action;           // what the reader can do; inherited from the cause when empty
+  std::string message;      // a sentence with values; no trailing period needed
+  std::string step;         // "build_and_run_instance/define"; empty outside a verb
+  std::string next_action;  // what the reader can do; inherited from the cause when empty
   std::shared_ptr<const Error> cause;
 
   // "cannot create overlay: qemu-img: no space left" - the whole chain on one line.
@@ -63,18 +63,18 @@ using Result = tl::expected<T, Error>;
 }  // namespace ca
 
 // Leaves the function with the error of `expr` (a Result) when it failed.
-#define CA_TRY_VOID(expr)                                                    \
-  do {                                                                       \
-    if (auto ca_try_result = (expr); !ca_try_result) {                       \
+#define CA_TRY_VOID(expr)                                                   \
+  do {                                                                      \
+    if (auto ca_try_result = (expr); !ca_try_result) {                      \
       return tl::unexpected<::ca::Error>(std::move(ca_try_result).error()); \
-    }                                                                        \
+    }                                                                       \
   } while (false)
 
 #define CA_TRY_CONCAT_(a, b) a##b
 #define CA_TRY_CONCAT(a, b) CA_TRY_CONCAT_(a, b)
 // CA_TRY(auto value, call()): declares value, or leaves with the error.
 #define CA_TRY(decl, expr) CA_TRY_IMPL_(decl, expr, CA_TRY_CONCAT(ca_try_result_, __LINE__))
-#define CA_TRY_IMPL_(decl, expr, tmp)                             \
-  auto tmp = (expr);                                              \
+#define CA_TRY_IMPL_(decl, expr, tmp)                                   \
+  auto tmp = (expr);                                                    \
   if (!tmp) return tl::unexpected<::ca::Error>(std::move(tmp).error()); \
   decl = *std::move(tmp)

@@ -60,8 +60,8 @@ std::string new_message_id() { return hex(random_bytes(16)); }
 
 std::string new_mac() {
   const std::string bytes = random_bytes(3);
-  return fmt::format("fa:16:3e:{:02x}:{:02x}:{:02x}", static_cast<unsigned char>(bytes[0]),
-                     static_cast<unsigned char>(bytes[1]), static_cast<unsigned char>(bytes[2]));
+  return fmt::format("fa:16:3e:{:02x}:{:02x}:{:02x}", static_cast<unsigned char>(bytes[0]), static_cast<unsigned char>(bytes[1]),
+                     static_cast<unsigned char>(bytes[2]));
 }
 
 std::string domain_name(long long instance_number) { return fmt::format("instance-{:08x}", instance_number); }

@@ -141,9 +141,7 @@ auto parser(std::initializer_list<Enum> values) {
   };
 }
 
-Result<DiskFormat> parse_format(const std::string& text) {
-  return disk_format_from(text);
-}
+Result<DiskFormat> parse_format(const std::string& text) { return disk_format_from(text); }
 
 Json range_json(const AddressRange& range) { return {{"start", range.start}, {"end", range.end}}; }
 
@@ -161,11 +159,7 @@ Result<FixedIp> ip_from(const Json& json) {
 
 Result<Claim> claim_from(const Json& json) {
   Claim claim;
-  return Reader(json, "claim")
-      .get("vcpus", claim.vcpus)
-      .get("memory_mib", claim.memory_mib)
-      .get("disk_gib", claim.disk_gib)
-      .done(claim);
+  return Reader(json, "claim").get("vcpus", claim.vcpus).get("memory_mib", claim.memory_mib).get("disk_gib", claim.disk_gib).done(claim);
 }
 
 template <typename T, typename ToJson>
@@ -236,8 +230,7 @@ Result<ImageMeta> image_from_json(const Json& json) {
   Reader reader(json, "image");
   reader.get("id", i.id)
       .get("name", i.name)
-      .parsed("status", i.status,
-              parser({ImageStatus::kQueued, ImageStatus::kSaving, ImageStatus::kActive, ImageStatus::kDeleted}))
+      .parsed("status", i.status, parser({ImageStatus::kQueued, ImageStatus::kSaving, ImageStatus::kActive, ImageStatus::kDeleted}))
       .parsed("disk_format", i.disk_format, parse_format)
       .get("container_format", i.container_format)
       .get("size_bytes", i.size_bytes)
@@ -362,8 +355,12 @@ Result<Port> port_from_json(const Json& json) {
 }
 
 Json to_json(const Keypair& k) {
-  return {{"name", k.name},           {"type", k.type},       {"public_key", k.public_key},
-          {"fingerprint", k.fingerprint}, {"user_id", k.user_id}, {"created_us", k.created_us}};
+  return {{"name", k.name},
+          {"type", k.type},
+          {"public_key", k.public_key},
+          {"fingerprint", k.fingerprint},
+          {"user_id", k.user_id},
+          {"created_us", k.created_us}};
 }
 
 Result<Keypair> keypair_from_json(const Json& json) {
@@ -398,9 +395,8 @@ Result<Service> service_from_json(const Json& json) {
 }
 
 Json to_json(const Fault& f) {
-  return {{"code", to_string(f.code)}, {"step", f.step},
-          {"message", f.message},      {"causes", f.causes},
-          {"next_action", f.next_action}, {"created_us", f.created_us}};
+  return {{"code", to_string(f.code)}, {"step", f.step}, {"message", f.message}, {"causes", f.causes}, {"next_action", f.next_action},
+          {"created_us", f.created_us}};
 }
 
 Result<Fault> fault_from_json(const Json& json) {
@@ -408,9 +404,9 @@ Result<Fault> fault_from_json(const Json& json) {
   Reader reader(json, "fault");
   reader
       .parsed("code", f.code,
-              parser({Code::kInvalid, Code::kUnauthorized, Code::kForbidden, Code::kNotFound, Code::kConflict,
-                      Code::kTooLarge, Code::kNoResources, Code::kUnsafe, Code::kTimeout, Code::kUnavailable,
-                      Code::kNoSpace, Code::kIo, Code::kCancelled, Code::kExternal, Code::kInternal}))
+              parser({Code::kInvalid, Code::kUnauthorized, Code::kForbidden, Code::kNotFound, Code::kConflict, Code::kTooLarge,
+                      Code::kNoResources, Code::kUnsafe, Code::kTimeout, Code::kUnavailable, Code::kNoSpace, Code::kIo, Code::kCancelled,
+                      Code::kExternal, Code::kInternal}))
       .get("step", f.step)
       .get("message", f.message)
       .get("causes", f.causes)

@@ -158,12 +158,10 @@ Result<void> check_order(Order order, VmState vm, TaskState task, std::string_vi
   }
   const auto rule = std::ranges::find(rules(), order, &Rule::order);
   if (std::ranges::find(rule->from, vm) == rule->from.end()) {
-    return fail(Code::kConflict, fmt::format("Cannot '{}' instance {} while it is in vm_state {}", rule->verb, uuid,
-                                             to_string(vm)));
+    return fail(Code::kConflict, fmt::format("Cannot '{}' instance {} while it is in vm_state {}", rule->verb, uuid, to_string(vm)));
   }
   if (task != TaskState::kNone && std::ranges::find(rule->during, task) == rule->during.end()) {
-    return fail(Code::kConflict, fmt::format("Cannot '{}' instance {} while it is in task_state {}", rule->verb, uuid,
-                                             to_string(task)));
+    return fail(Code::kConflict, fmt::format("Cannot '{}' instance {} while it is in task_state {}", rule->verb, uuid, to_string(task)));
   }
   return {};
 }

@@ -8,18 +8,44 @@
 
 namespace ca {
 
-enum class VmState { kBuilding, kActive, kPaused, kSuspended, kStopped, kRescued, kResized, kSoftDeleted, kDeleted, kError,
-                     kShelved, kShelvedOffloaded };
+enum class VmState {
+  kBuilding,
+  kActive,
+  kPaused,
+  kSuspended,
+  kStopped,
+  kRescued,
+  kResized,
+  kSoftDeleted,
+  kDeleted,
+  kError,
+  kShelved,
+  kShelvedOffloaded
+};
 
-enum class TaskState { kNone, kScheduling, kBlockDeviceMapping, kNetworking, kSpawning, kPoweringOn, kPoweringOff, kRebooting,
-                       kRebootPending, kRebootStarted, kRebootingHard, kRebootPendingHard, kRebootStartedHard, kDeleting };
+enum class TaskState {
+  kNone,
+  kScheduling,
+  kBlockDeviceMapping,
+  kNetworking,
+  kSpawning,
+  kPoweringOn,
+  kPoweringOff,
+  kRebooting,
+  kRebootPending,
+  kRebootStarted,
+  kRebootingHard,
+  kRebootPendingHard,
+  kRebootStartedHard,
+  kDeleting
+};
 
 // The numbers are nova's and libvirt's users know them.
 enum class PowerState { kNoState = 0, kRunning = 1, kPaused = 3, kShutdown = 4, kCrashed = 6, kSuspended = 7 };
 
-[[nodiscard]] std::string_view to_string(VmState state);            // "building", "soft-delete", ...
-[[nodiscard]] std::string_view to_string(TaskState state);          // "" for kNone
-[[nodiscard]] std::string_view to_string(PowerState state);         // "NOSTATE", "Running", ... as the client prints it
+[[nodiscard]] std::string_view to_string(VmState state);     // "building", "soft-delete", ...
+[[nodiscard]] std::string_view to_string(TaskState state);   // "" for kNone
+[[nodiscard]] std::string_view to_string(PowerState state);  // "NOSTATE", "Running", ... as the client prints it
 [[nodiscard]] Result<VmState> vm_state_from(std::string_view text);
 [[nodiscard]] Result<TaskState> task_state_from(std::string_view text);
 

@@ -20,7 +20,7 @@ struct Flavor {
   std::string name;
   std::int64_t vcpus = 1;
   std::int64_t memory_mib = 0;
-  std::int64_t root_gib = 0;       // 0: as large as the image (nova's rule)
+  std::int64_t root_gib = 0;  // 0: as large as the image (nova's rule)
   std::int64_t ephemeral_gib = 0;
   std::int64_t swap_mib = 0;
   double rxtx_factor = 1.0;
@@ -47,15 +47,15 @@ struct ImageMeta {
   std::int64_t virtual_size_bytes = 0;  // of the disk inside, established by the inspector
   std::int64_t min_disk_gib = 0;
   std::int64_t min_ram_mib = 0;
-  std::string visibility = "shared";    // public, private, shared, community
+  std::string visibility = "shared";  // public, private, shared, community
   bool is_protected = false;
   bool hidden = false;
-  std::string checksum;                 // md5, as Image v2 shows it
-  std::string os_hash_algo;             // "sha512"
+  std::string checksum;      // md5, as Image v2 shows it
+  std::string os_hash_algo;  // "sha512"
   std::string os_hash_value;
   std::string owner;
   std::vector<std::string> tags;
-  Properties properties;                // hw_*, os_*, anything else
+  Properties properties;  // hw_*, os_*, anything else
   std::int64_t created_us = 0;
   std::int64_t updated_us = 0;
 };
@@ -68,7 +68,7 @@ struct Network {
   std::string name;
   std::string project_id;
   NetworkKind kind = NetworkKind::kNat;
-  std::string bridge;     // host bridge; made by us for nat and isolated, existing for kBridge
+  std::string bridge;  // host bridge; made by us for nat and isolated, existing for kBridge
   std::int64_t mtu = 1500;
   bool admin_state_up = true;
   bool shared = false;
@@ -141,8 +141,8 @@ struct Service {
 struct Fault {
   Code code = Code::kInternal;
   std::string step;
-  std::string message;                // outermost sentence
-  std::vector<std::string> causes;    // whole chain, outermost first
+  std::string message;              // outermost sentence
+  std::vector<std::string> causes;  // whole chain, outermost first
   std::string next_action;
   std::int64_t created_us = 0;
 };
@@ -163,11 +163,11 @@ struct Instance {
   std::string user_id;
   std::string host;
   std::string availability_zone = "nova";
-  Flavor flavor;            // as it was when ordered
-  ImageMeta image;          // as it was when ordered
+  Flavor flavor;    // as it was when ordered
+  ImageMeta image;  // as it was when ordered
   std::string key_name;
-  std::string key_data;     // public key
-  std::string user_data;    // base64, as the API carries it
+  std::string key_data;   // public key
+  std::string user_data;  // base64, as the API carries it
   Properties metadata;
   std::vector<std::string> tags;
   bool config_drive = true;
@@ -177,11 +177,11 @@ struct Instance {
   VmState vm_state = VmState::kBuilding;
   TaskState task_state = TaskState::kScheduling;
   PowerState power_state = PowerState::kNoState;
-  std::vector<Uuid> port_ids;          // in NIC order
-  std::vector<Uuid> own_port_ids;      // made by the build, deleted with the instance
-  std::optional<Claim> claim;          // what is reserved now
+  std::vector<Uuid> port_ids;      // in NIC order
+  std::vector<Uuid> own_port_ids;  // made by the build, deleted with the instance
+  std::optional<Claim> claim;      // what is reserved now
   std::optional<Fault> fault;
-  std::int64_t generation = 1;         // grows when the instance changes hosts; fences a returning host
+  std::int64_t generation = 1;  // grows when the instance changes hosts; fences a returning host
   std::int64_t created_us = 0;
   std::int64_t updated_us = 0;
   std::int64_t launched_us = 0;
@@ -192,7 +192,7 @@ struct Instance {
 
 // One entry of `server event list`: an order and its steps.
 struct ActionEvent {
-  std::string event;   // step, "compute_define"
+  std::string event;  // step, "compute_define"
   std::int64_t start_us = 0;
   std::int64_t finish_us = 0;
   std::string result;  // "", "Success", "Error"
@@ -202,7 +202,7 @@ struct ActionEvent {
 struct InstanceAction {
   std::string request_id;
   Uuid instance_uuid;
-  std::string action;   // create, delete, start, stop, reboot
+  std::string action;  // create, delete, start, stop, reboot
   std::string user_id;
   std::string project_id;
   std::int64_t start_us = 0;

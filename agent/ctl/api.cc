@@ -160,11 +160,12 @@ Result<std::string> Api::token() const {
     token = *std::move(content);
   }
   while (!token.empty() && (token.back() == '\n' || token.back() == '\r' || token.back() == ' ')) token.pop_back();
-  const bool usable = !token.empty() && token.size() <= kMaxToken &&
-                      std::all_of(token.begin(), token.end(), [](char c) { return c > 0x20 && c < 0x7F; });
+  const bool usable =
+      !token.empty() && token.size() <= kMaxToken && std::all_of(token.begin(), token.end(), [](char c) { return c > 0x20 && c < 0x7F; });
   if (!usable) {
-    return fail(Code::kInvalid, access_.token ? "the token given is not one line of printable characters"
-                                              : "the token file " + access_.token_file + " does not hold a token",
+    return fail(Code::kInvalid,
+                access_.token ? "the token given is not one line of printable characters"
+                              : "the token file " + access_.token_file + " does not hold a token",
                 "give the agent's token; it is in the token_file of its configuration");
   }
   return token;
@@ -214,8 +215,9 @@ Result<HttpResponse> Api::perform(const Call& call, const Send& send) {
   if (response.status < 300) return response;
   Error error = error_of(response);
   if (response.status == 401) {
-    error.next_action = access_.token ? "give the agent's own token with --os-token or OS_TOKEN"
-                                      : "the token in " + access_.token_file + " is not this agent's: name the right file with --token-file";
+    error.next_action = access_.token
+                            ? "give the agent's own token with --os-token or OS_TOKEN"
+                            : "the token in " + access_.token_file + " is not this agent's: name the right file with --token-file";
   }
   return tl::unexpected<Error>(std::move(error));
 }

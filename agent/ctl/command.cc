@@ -11,28 +11,42 @@ namespace {
 constexpr Option kGlobalOptions[] = {
     {.names = "-h --help", .help = "Show this help"},
     {.names = "--version", .help = "Show the version"},
-    {.names = "--os-endpoint-override", .metavar = "<url>", .help = "Address of the agent (env COMPUTECTL_ENDPOINT; default http://127.0.0.1:8774)"},
+    {.names = "--os-endpoint-override",
+     .metavar = "<url>",
+     .help = "Address of the agent (env COMPUTECTL_ENDPOINT; default http://127.0.0.1:8774)"},
     {.names = "--os-token", .metavar = "<token>", .help = "Token (env OS_TOKEN; default: what the token file holds)"},
-    {.names = "--token-file", .metavar = "<file>",
+    {.names = "--token-file",
+     .metavar = "<file>",
      .help = "File with the token (env COMPUTECTL_TOKEN_FILE; default /var/lib/compute-agent/token)"},
-    {.names = "--timeout", .metavar = "<seconds>",
-     .help = "Longest wait for an answer, or for an upload to move on (default 60)", .type = ArgType::kFloat},
+    {.names = "--timeout",
+     .metavar = "<seconds>",
+     .help = "Longest wait for an answer, or for an upload to move on (default 60)",
+     .type = ArgType::kFloat},
     {.names = "--debug", .help = "Show requests and answers on standard error, the token masked"},
 };
 
-#define CTL_FORMAT_OPTIONS(choices_text)                                                                                      \
-  {.names = "-f --format", .metavar = "<format>", .help = "Output format; default table", .choices = choices_text},           \
+#define CTL_FORMAT_OPTIONS(choices_text)                                                                                         \
+  {.names = "-f --format", .metavar = "<format>", .help = "Output format; default table", .choices = choices_text},              \
       {.names = "-c --column", .metavar = "<column>", .help = "Show this column only (repeat option for more)", .repeat = true}, \
-      {.names = "--noindent", .help = "json: all on one line"},                                                               \
-      {.names = "--max-width", .metavar = "<integer>", .help = "table: at most this many columns wide (env CLIFF_MAX_TERM_WIDTH)", \
-       .type = ArgType::kInt},                                                                                                \
-      {.names = "--fit-width", .help = "table: fit to the terminal's width (env CLIFF_FIT_WIDTH=1)"},                         \
-      {.names = "--print-empty", .help = "table: draw it even when there is nothing to show"}
+      {.names = "--noindent", .help = "json: all on one line"},                                                                  \
+      {.names = "--max-width",                                                                                                   \
+       .metavar = "<integer>",                                                                                                   \
+       .help = "table: at most this many columns wide (env CLIFF_MAX_TERM_WIDTH)",                                               \
+       .type = ArgType::kInt},                                                                                                   \
+      {.names = "--fit-width", .help = "table: fit to the terminal's width (env CLIFF_FIT_WIDTH=1)"}, {                          \
+    .names = "--print-empty", .help = "table: draw it even when there is nothing to show"                                        \
+  }
 
 constexpr Option kListFormatOptions[] = {
     CTL_FORMAT_OPTIONS("csv json table value yaml"),
-    {.names = "--quote", .metavar = "<mode>", .help = "csv: what to put in quotes; default nonnumeric", .choices = "all minimal none nonnumeric"},
-    {.names = "--sort-column", .metavar = "<column>", .help = "Sort by this column (repeat option for more; the first has priority)", .repeat = true},
+    {.names = "--quote",
+     .metavar = "<mode>",
+     .help = "csv: what to put in quotes; default nonnumeric",
+     .choices = "all minimal none nonnumeric"},
+    {.names = "--sort-column",
+     .metavar = "<column>",
+     .help = "Sort by this column (repeat option for more; the first has priority)",
+     .repeat = true},
     {.names = "--sort-ascending", .help = "Sort upwards (default)", .exclusive = "sort"},
     {.names = "--sort-descending", .help = "Sort downwards", .exclusive = "sort"},
 };
@@ -55,9 +69,7 @@ std::optional<std::string> Args::get(std::string_view name) const {
   return found == given_.rend() ? std::nullopt : std::optional(found->value);
 }
 
-std::string Args::text(std::string_view name, std::string_view fallback) const {
-  return get(name).value_or(std::string(fallback));
-}
+std::string Args::text(std::string_view name, std::string_view fallback) const { return get(name).value_or(std::string(fallback)); }
 
 std::optional<std::int64_t> Args::number(std::string_view name) const {
   const auto value = get(name);

@@ -19,21 +19,21 @@ namespace ca::ctl {
 enum class ArgType { kText, kInt, kNotNegative, kFloat, kKeyValue };
 
 struct Option {
-  std::string_view names;      // "-n --no-name-lookup": the first long one is the name handlers ask for
-  std::string_view metavar;    // "<name>"; empty for a flag
+  std::string_view names;    // "-n --no-name-lookup": the first long one is the name handlers ask for
+  std::string_view metavar;  // "<name>"; empty for a flag
   std::string_view help;
   ArgType type = ArgType::kText;
-  std::string_view choices;    // words; empty: any value
-  bool repeat = false;         // may be given several times
+  std::string_view choices;  // words; empty: any value
+  bool repeat = false;       // may be given several times
   bool required = false;
-  std::string_view exclusive;  // options with the same word here exclude each other
+  std::string_view exclusive;                                // options with the same word here exclude each other
   std::string (*check)(const std::string& value) = nullptr;  // says what is wrong with a value; empty: nothing
 };
 
 struct Positional {
   std::string_view name;  // "<server>"
   std::string_view help;
-  bool many = false;      // one or more
+  bool many = false;  // one or more
   bool optional = false;
 };
 
@@ -70,7 +70,7 @@ struct Command {
   std::span<const Positional> positionals;
   std::span<const Option> options;
   Display display = Display::kNone;
-  std::string_view example;      // one command line for each line
+  std::string_view example;  // one command line for each line
   Result<Output> (*run)(Context& context, const Args& args) = nullptr;
 };
 

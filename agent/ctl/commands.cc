@@ -27,9 +27,9 @@ std::span<const Command> tool_commands() { return kToolCommands; }
 const std::vector<Command>& all_commands() {
   static const std::vector<Command> kAll = [] {
     std::vector<Command> all;
-    for (const auto& commands : {server_commands(), server_event_commands(), image_commands(), flavor_commands(), network_commands(),
-                                 subnet_commands(), keypair_commands(), compute_commands(), hypervisor_commands(), console_commands(),
-                                 tool_commands()}) {
+    for (const auto& commands :
+         {server_commands(), server_event_commands(), image_commands(), flavor_commands(), network_commands(), subnet_commands(),
+          keypair_commands(), compute_commands(), hypervisor_commands(), console_commands(), tool_commands()}) {
       all.insert(all.end(), commands.begin(), commands.end());
     }
     return all;
@@ -53,11 +53,14 @@ Result<Output> for_each_name(Context& context, const std::vector<std::string>& n
     if (done) continue;
     if (names.size() == 1) return tl::unexpected<Error>(std::move(done).error());
     ++failures;
-    print_error(context.err, wrap(std::move(done).error(), "Failed to " + std::string(verb) + " " + std::string(noun) + " '" + name + "'").value());
+    print_error(context.err,
+                wrap(std::move(done).error(), "Failed to " + std::string(verb) + " " + std::string(noun) + " '" + name + "'").value());
   }
   if (failures == 0) return Output{};
-  return fail(Code::kExternal, std::to_string(failures) + " of " + std::to_string(names.size()) + " " + std::string(noun) + "s failed to " + std::string(verb) + ".",
-              "see what is said above about each");
+  return fail(
+      Code::kExternal,
+      std::to_string(failures) + " of " + std::to_string(names.size()) + " " + std::string(noun) + "s failed to " + std::string(verb) + ".",
+      "see what is said above about each");
 }
 
 Listing listing_of(std::span<const ColumnOf> columns, const std::vector<Json>& records) {

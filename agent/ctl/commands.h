@@ -26,8 +26,8 @@ namespace ca::ctl {
 
 // Does `one` for each name. A failure is printed and does not keep the others from being done; the error at the end counts them:
 // "1 of 3 images failed to delete".
-[[nodiscard]] Result<Output> for_each_name(Context& context, const std::vector<std::string>& names, std::string_view verb, std::string_view noun,
-                                           const std::function<Result<void>(const std::string&)>& one);
+[[nodiscard]] Result<Output> for_each_name(Context& context, const std::vector<std::string>& names, std::string_view verb,
+                                           std::string_view noun, const std::function<Result<void>(const std::string&)>& one);
 
 // A listing with a column per (heading, member) of each record.
 struct ColumnOf {

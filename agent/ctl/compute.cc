@@ -16,8 +16,8 @@ Result<std::vector<Json>> services(Api& api, const std::string& host, const std:
 
 Result<Output> run_service_list(Context& context, const Args& args) {
   CA_TRY(const auto found, services(context.api, args.text("host"), args.text("service")));
-  std::vector<ColumnOf> columns{{"ID", "id"}, {"Binary", "binary"}, {"Host", "host"}, {"Zone", "zone"}, {"Status", "status"}, {"State", "state"},
-                                {"Updated At", "updated_at"}};
+  std::vector<ColumnOf> columns{{"ID", "id"},       {"Binary", "binary"},        {"Host", "host"}, {"Zone", "zone"}, {"Status", "status"},
+                                {"State", "state"}, {"Updated At", "updated_at"}};
   if (args.has("long")) columns.insert(columns.end(), {{"Disabled Reason", "disabled_reason"}, {"Forced Down", "forced_down"}});
   return Output(listing_of(columns, found));
 }
@@ -39,7 +39,8 @@ Result<Output> run_service_set(Context& context, const Args& args) {
                 "see which there are: computectl compute service list");
   }
   if (found.size() > 1) {
-    return fail(Code::kConflict, "Multiple compute services found for host \"" + host + "\" and binary \"" + binary + "\". Unable to proceed.",
+    return fail(Code::kConflict,
+                "Multiple compute services found for host \"" + host + "\" and binary \"" + binary + "\". Unable to proceed.",
                 "see which there are: computectl compute service list");
   }
   if (args.has("enable")) CA_TRY_VOID(update(context.api, found[0], {{"status", "enabled"}}));

@@ -24,12 +24,16 @@ Result<Output> run_log_show(Context& context, const Args& args) {
 
 constexpr Positional kServer[] = {{.name = "<server>", .help = "Server to show console log of (name or ID)"}};
 constexpr Option kOptions[] = {
-    {.names = "--lines", .metavar = "<num-lines>", .help = "Number of lines to display from the end of the log (default all)", .type = ArgType::kNotNegative},
+    {.names = "--lines",
+     .metavar = "<num-lines>",
+     .help = "Number of lines to display from the end of the log (default all)",
+     .type = ArgType::kNotNegative},
 };
 constexpr Command kCommands[] = {
     {.name = "console log show",
      .summary = "Show server's console output",
-     .description = "On a terminal, escape sequences of the guest other than colours are left out; into a file or pipe the log goes as it is.",
+     .description =
+         "On a terminal, escape sequences of the guest other than colours are left out; into a file or pipe the log goes as it is.",
      .positionals = kServer,
      .options = kOptions,
      .example = "computectl console log show --lines 20 demo1",

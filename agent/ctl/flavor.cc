@@ -66,7 +66,8 @@ Result<Output> run_flavor_create(Context& context, const Args& args) {
 
 Result<Output> run_flavor_list(Context& context, const Args& args) {
   Query query{{"is_public", args.has("all") ? "None" : args.has("private") ? "False" : "True"}};
-  constexpr std::array<std::pair<std::string_view, const char*>, 4> kSame{{{"min-disk", "minDisk"}, {"min-ram", "minRam"}, {"marker", "marker"}, {"limit", "limit"}}};
+  constexpr std::array<std::pair<std::string_view, const char*>, 4> kSame{
+      {{"min-disk", "minDisk"}, {"min-ram", "minRam"}, {"marker", "marker"}, {"limit", "limit"}}};
   for (const auto& [option, name] : kSame) {
     if (const auto value = args.get(option)) query.emplace_back(name, *value);
   }
@@ -74,9 +75,15 @@ Result<Output> run_flavor_list(Context& context, const Args& args) {
   for (Json& flavor : flavors) {
     if (flavor.value("swap", Json()) == "") flavor["swap"] = 0;
   }
-  std::vector<ColumnOf> columns{{"ID", "id"}, {"Name", "name"}, {"RAM", "ram"}, {"Disk", "disk"}, {"Ephemeral", "OS-FLV-EXT-DATA:ephemeral"},
-                                {"VCPUs", "vcpus"}, {"Is Public", "os-flavor-access:is_public"}};
-  if (args.has("long")) columns.insert(columns.end(), {{"Swap", "swap"}, {"RXTX Factor", "rxtx_factor"}, {"Properties", "extra_specs", &dict_cell}});
+  std::vector<ColumnOf> columns{{"ID", "id"},
+                                {"Name", "name"},
+                                {"RAM", "ram"},
+                                {"Disk", "disk"},
+                                {"Ephemeral", "OS-FLV-EXT-DATA:ephemeral"},
+                                {"VCPUs", "vcpus"},
+                                {"Is Public", "os-flavor-access:is_public"}};
+  if (args.has("long"))
+    columns.insert(columns.end(), {{"Swap", "swap"}, {"RXTX Factor", "rxtx_factor"}, {"Properties", "extra_specs", &dict_cell}});
   return Output(listing_of(columns, flavors));
 }
 
@@ -133,15 +140,21 @@ constexpr Option kCreateOptions[] = {
     {.names = "--rxtx-factor", .metavar = "<factor>", .help = "RX/TX factor (default 1.0)", .type = ArgType::kFloat},
     {.names = "--public", .help = "Flavor is available to other projects (default)", .exclusive = "public"},
     {.names = "--private", .help = "Flavor is not available to other projects", .exclusive = "public"},
-    {.names = "--property", .metavar = "<key=value>", .help = "Property to add for this flavor (repeat option to set multiple properties)",
-     .type = ArgType::kKeyValue, .repeat = true},
+    {.names = "--property",
+     .metavar = "<key=value>",
+     .help = "Property to add for this flavor (repeat option to set multiple properties)",
+     .type = ArgType::kKeyValue,
+     .repeat = true},
     {.names = "--description", .metavar = "<description>", .help = "Description for the flavor"},
 };
 constexpr Option kListOptions[] = {
     {.names = "--public", .help = "List only public flavors (default)", .exclusive = "public"},
     {.names = "--private", .help = "List only private flavors", .exclusive = "public"},
     {.names = "--all", .help = "List all flavors, whether public or private", .exclusive = "public"},
-    {.names = "--min-disk", .metavar = "<min-disk>", .help = "Filters the flavors by a minimum disk space, in GiB", .type = ArgType::kNotNegative},
+    {.names = "--min-disk",
+     .metavar = "<min-disk>",
+     .help = "Filters the flavors by a minimum disk space, in GiB",
+     .type = ArgType::kNotNegative},
     {.names = "--min-ram", .metavar = "<min-ram>", .help = "Filters the flavors by a minimum RAM, in MiB", .type = ArgType::kNotNegative},
     {.names = "--long", .help = "List additional fields in output"},
     {.names = "--marker", .metavar = "<flavor-id>", .help = "The last flavor ID of the previous page"},
@@ -149,8 +162,11 @@ constexpr Option kListOptions[] = {
 };
 constexpr Option kSetOptions[] = {
     {.names = "--no-property", .help = "Remove all properties from this flavor (with --property: before setting new ones)"},
-    {.names = "--property", .metavar = "<key=value>", .help = "Property to add or modify for this flavor (repeat option to set multiple properties)",
-     .type = ArgType::kKeyValue, .repeat = true},
+    {.names = "--property",
+     .metavar = "<key=value>",
+     .help = "Property to add or modify for this flavor (repeat option to set multiple properties)",
+     .type = ArgType::kKeyValue,
+     .repeat = true},
     {.names = "--description", .metavar = "<description>", .help = "Set description for the flavor"},
 };
 constexpr Option kUnsetOptions[] = {

@@ -99,8 +99,10 @@ std::string command_usage(const Command& command) {
 }
 
 std::string global_help(std::span<const Command> commands) {
-  std::string out = global_usage() + "\n" + paragraph("Command line of compute-agent: images, flavors, networks, keys and servers of this host, worded as "
-                                                      "OpenStack's client.");
+  std::string out = global_usage() + "\n" +
+                    paragraph(
+                        "Command line of compute-agent: images, flavors, networks, keys and servers of this host, worded as "
+                        "OpenStack's client.");
   out += options_section("options", global_options());
   out += "\ncommands:\n";
   std::vector<const Command*> sorted;

@@ -79,8 +79,8 @@ Result<Endpoint> Endpoint::parse(std::string_view url) {
     if (authority[host_end] != ':') return invalid("has something else than a port after the address");
     endpoint.port = std::string(authority.substr(host_end + 1));
   }
-  const bool digits = !endpoint.port.empty() && endpoint.port.size() <= 5 &&
-                      endpoint.port.find_first_not_of("0123456789") == std::string::npos;
+  const bool digits =
+      !endpoint.port.empty() && endpoint.port.size() <= 5 && endpoint.port.find_first_not_of("0123456789") == std::string::npos;
   if (!digits || std::stoi(endpoint.port) < 1 || std::stoi(endpoint.port) > 65535) return invalid("has no port of 1 to 65535");
   if (endpoint.host.empty() || endpoint.host.find_first_of(" @?#%") != std::string::npos || !clean(endpoint.host)) {
     return invalid("has no usable host");
@@ -130,8 +130,10 @@ class HttpClient::Connection {
       total += piece->size();
       if (source.size && (piece->empty() ? total < *source.size : total > *source.size)) {
         close();
-        return fail(Code::kIo, "the file changed while it was sent: " + std::to_string(*source.size) + " bytes were announced, " +
-                                   std::to_string(total) + " read", "send it again when nobody writes to it");
+        return fail(Code::kIo,
+                    "the file changed while it was sent: " + std::to_string(*source.size) + " bytes were announced, " +
+                        std::to_string(total) + " read",
+                    "send it again when nobody writes to it");
       }
       message.body().data = piece->empty() ? nullptr : piece->data();
       message.body().size = piece->size();
@@ -230,7 +232,8 @@ class HttpClient::Connection {
                   "look whether the agent's host is reachable");
     }
     if (failed == boost::asio::error::host_not_found) {
-      return fail(Code::kUnavailable, "cannot find the host of " + endpoint_.url(), "correct --os-endpoint-override or COMPUTECTL_ENDPOINT");
+      return fail(Code::kUnavailable, "cannot find the host of " + endpoint_.url(),
+                  "correct --os-endpoint-override or COMPUTECTL_ENDPOINT");
     }
     return fail(Code::kUnavailable, "cannot connect to " + endpoint_.url() + ": " + failed.message(),
                 "start the agent (systemctl start compute-agent, or compute-agent --config-file FILE), or name its address with "
@@ -267,16 +270,13 @@ class HttpClient::Connection {
   boost::beast::flat_buffer buffer_;
 };
 
-HttpClient::HttpClient(Endpoint endpoint, Millis timeout)
-    : connection_(std::make_unique<Connection>(std::move(endpoint), timeout)) {}
+HttpClient::HttpClient(Endpoint endpoint, Millis timeout) : connection_(std::make_unique<Connection>(std::move(endpoint), timeout)) {}
 
 HttpClient::~HttpClient() = default;
 
 Result<HttpResponse> HttpClient::call(const HttpRequest& request) { return connection_->call(request); }
 
-Result<HttpResponse> HttpClient::upload(const HttpRequest& request, UploadSource& source) {
-  return connection_->upload(request, source);
-}
+Result<HttpResponse> HttpClient::upload(const HttpRequest& request, UploadSource& source) { return connection_->upload(request, source); }
 
 Result<HttpResponse> HttpClient::download(const HttpRequest& request, const DownloadSink& sink) {
   return connection_->download(request, sink);

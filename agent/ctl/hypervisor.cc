@@ -20,11 +20,16 @@ Result<Output> run_hypervisor_list(Context& context, const Args& args) {
   for (const std::string_view name : {"marker", "limit"}) {
     if (const auto value = args.get(name)) query.emplace_back(name, *value);
   }
-  CA_TRY(const auto found, context.api.list({.path = "/os-hypervisors/detail", .query = query, .microversion = kMicroversion}, "hypervisors"));
-  std::vector<ColumnOf> columns{{"ID", "id"}, {"Hypervisor Hostname", "hypervisor_hostname"}, {"Hypervisor Type", "hypervisor_type"},
-                                {"Host IP", "host_ip"}, {"State", "state"}};
+  CA_TRY(const auto found,
+         context.api.list({.path = "/os-hypervisors/detail", .query = query, .microversion = kMicroversion}, "hypervisors"));
+  std::vector<ColumnOf> columns{{"ID", "id"},
+                                {"Hypervisor Hostname", "hypervisor_hostname"},
+                                {"Hypervisor Type", "hypervisor_type"},
+                                {"Host IP", "host_ip"},
+                                {"State", "state"}};
   if (args.has("long")) {
-    columns.insert(columns.end(), {{"vCPUs Used", "vcpus_used"}, {"vCPUs", "vcpus"}, {"Memory MB Used", "memory_mb_used"}, {"Memory MB", "memory_mb"}});
+    columns.insert(columns.end(),
+                   {{"vCPUs Used", "vcpus_used"}, {"vCPUs", "vcpus"}, {"Memory MB Used", "memory_mb_used"}, {"Memory MB", "memory_mb"}});
   }
   return Output(listing_of(columns, found));
 }
@@ -58,7 +63,8 @@ Result<Output> run_hypervisor_show(Context& context, const Args& args) {
 }
 
 Result<Output> run_stats_show(Context& context, const Args& /*args*/) {
-  CA_TRY(const Json statistics, context.api.record({.path = "/os-hypervisors/statistics", .microversion = kMicroversion}, "hypervisor_statistics"));
+  CA_TRY(const Json statistics,
+         context.api.record({.path = "/os-hypervisors/statistics", .microversion = kMicroversion}, "hypervisor_statistics"));
   Details details;
   for (const auto& [name, value] : statistics.items()) details.add(name, plain_cell(value));
   return Output(std::move(details));

@@ -40,7 +40,8 @@ std::string sort_problem(const std::string& order) {
     const std::size_t colon = key.find(':');
     if (key.empty() || colon == 0) return "'<empty string>' is not a valid sort key";
     if (colon != std::string::npos && key.substr(colon) != ":asc" && key.substr(colon) != ":desc") {
-      return "'" + key.substr(colon + 1) + "' is not a valid sort direction for sort key " + key.substr(0, colon) + ", use 'asc' or 'desc' instead";
+      return "'" + key.substr(colon + 1) + "' is not a valid sort direction for sort key " + key.substr(0, colon) +
+             ", use 'asc' or 'desc' instead";
     }
     at = comma + 1;
   }
@@ -68,11 +69,13 @@ Result<Output> run_image_list(Context& context, const Args& args) {
   sort_images(images, args.text("sort", "name:asc"));
   std::vector<ColumnOf> columns{{"ID", "id"}, {"Name", "name"}};
   if (args.has("long")) {
-    columns.insert(columns.end(), {{"Disk Format", "disk_format"}, {"Container Format", "container_format"}, {"Size", "size"}, {"Checksum", "checksum"}});
+    columns.insert(columns.end(),
+                   {{"Disk Format", "disk_format"}, {"Container Format", "container_format"}, {"Size", "size"}, {"Checksum", "checksum"}});
   }
   columns.push_back({"Status", "status"});
   if (args.has("long")) {
-    columns.insert(columns.end(), {{"Visibility", "visibility"}, {"Protected", "protected"}, {"Project", "owner"}, {"Tags", "tags", &list_cell}});
+    columns.insert(columns.end(),
+                   {{"Visibility", "visibility"}, {"Protected", "protected"}, {"Project", "owner"}, {"Tags", "tags", &list_cell}});
   }
   return Output(listing_of(columns, images));
 }
@@ -85,7 +88,8 @@ Result<Output> run_image_show(Context& context, const Args& args) {
 Result<Output> run_image_delete(Context& context, const Args& args) {
   return for_each_name(context, args.all("<image>"), "delete", "image", [&](const std::string& name) -> Result<void> {
     CA_TRY(const Json image, find_image(context.api, name));
-    CA_TRY_VOID(context.api.send({.method = "DELETE", .service = Service::kImage, .path = "/images/" + percent_encode(text_member(image, "id"))}));
+    CA_TRY_VOID(
+        context.api.send({.method = "DELETE", .service = Service::kImage, .path = "/images/" + percent_encode(text_member(image, "id"))}));
     return {};
   });
 }
@@ -113,9 +117,15 @@ Result<void> send_patch(Api& api, const Json& image, Json patch) {
 Result<Output> run_image_set(Context& context, const Args& args) {
   CA_TRY(const Json image, find_image(context.api, args.text("<image>")));
   Json patch = Json::array();
-  constexpr std::array<std::pair<std::string_view, const char*>, 9> kTexts{{
-      {"name", "name"}, {"container-format", "container_format"}, {"disk-format", "disk_format"}, {"architecture", "architecture"},
-      {"kernel-id", "kernel_id"}, {"os-distro", "os_distro"}, {"os-version", "os_version"}, {"ramdisk-id", "ramdisk_id"}, {"instance-id", "instance_id"}}};
+  constexpr std::array<std::pair<std::string_view, const char*>, 9> kTexts{{{"name", "name"},
+                                                                            {"container-format", "container_format"},
+                                                                            {"disk-format", "disk_format"},
+                                                                            {"architecture", "architecture"},
+                                                                            {"kernel-id", "kernel_id"},
+                                                                            {"os-distro", "os_distro"},
+                                                                            {"os-version", "os_version"},
+                                                                            {"ramdisk-id", "ramdisk_id"},
+                                                                            {"instance-id", "instance_id"}}};
   for (const auto& [option, member] : kTexts) {
     if (const auto value = args.get(option)) add_change(patch, image, member, *value);
   }
@@ -145,7 +155,8 @@ Result<Output> run_image_unset(Context& context, const Args& args) {
   }
   if (args.has("tag")) add_change(patch, image, "tags", tags);
   for (const std::string& key : args.all("property")) {
-    if (!image.contains(key)) return fail(Code::kNotFound, "the image has no property '" + key + "'", "see its properties: computectl image show");
+    if (!image.contains(key))
+      return fail(Code::kNotFound, "the image has no property '" + key + "'", "see its properties: computectl image show");
     patch.push_back({{"op", "remove"}, {"path", pointer_to(key)}});
   }
   CA_TRY_VOID(send_patch(context.api, image, std::move(patch)));
@@ -156,21 +167,36 @@ constexpr Positional kNewImage[] = {{.name = "<image-name>", .help = "New image 
 constexpr Positional kImage[] = {{.name = "<image>", .help = "Image (name or ID)"}};
 constexpr Positional kImages[] = {{.name = "<image>", .help = "Image(s) (name or ID)", .many = true}};
 
-#define CTL_VISIBILITY_OPTIONS                                                                          \
-  {.names = "--public", .help = "Image is accessible to all projects", .exclusive = "visibility"},      \
+#define CTL_VISIBILITY_OPTIONS                                                                               \
+  {.names = "--public", .help = "Image is accessible to all projects", .exclusive = "visibility"},           \
       {.names = "--private", .help = "Image is accessible to its project alone", .exclusive = "visibility"}, \
-      {.names = "--community", .help = "Image is accessible to the community", .exclusive = "visibility"}, \
-      {.names = "--shared", .help = "Image can be shared", .exclusive = "visibility"}
-#define CTL_IMAGE_OPTIONS                                                                                                                 \
-  {.names = "--container-format", .metavar = "<container-format>", .help = "Image container format; default bare", .choices = kContainerFormats}, \
-      {.names = "--disk-format", .metavar = "<disk-format>", .help = "Image disk format; default raw", .choices = kDiskFormats},           \
-      {.names = "--min-disk", .metavar = "<disk-gb>", .help = "Minimum disk size needed to boot image, in gigabytes", .type = ArgType::kNotNegative}, \
-      {.names = "--min-ram", .metavar = "<ram-mb>", .help = "Minimum RAM size needed to boot image, in megabytes", .type = ArgType::kNotNegative}, \
-      {.names = "--protected", .help = "Prevent image from being deleted", .exclusive = "protected"},                                      \
-      {.names = "--unprotected", .help = "Allow image to be deleted (default)", .exclusive = "protected"}, CTL_VISIBILITY_OPTIONS,         \
-      {.names = "--property", .metavar = "<key=value>", .help = "Set a property on this image (repeat option to set multiple properties)", \
-       .type = ArgType::kKeyValue, .repeat = true},                                                                                       \
-      {.names = "--tag", .metavar = "<tag>", .help = "Set a tag on this image (repeat option to set multiple tags)", .repeat = true}
+      {.names = "--community", .help = "Image is accessible to the community", .exclusive = "visibility"}, { \
+    .names = "--shared", .help = "Image can be shared", .exclusive = "visibility"                            \
+  }
+#define CTL_IMAGE_OPTIONS                                                                                                          \
+  {.names = "--container-format",                                                                                                  \
+   .metavar = "<container-format>",                                                                                                \
+   .help = "Image container format; default bare",                                                                                 \
+   .choices = kContainerFormats},                                                                                                  \
+      {.names = "--disk-format", .metavar = "<disk-format>", .help = "Image disk format; default raw", .choices = kDiskFormats},   \
+      {.names = "--min-disk",                                                                                                      \
+       .metavar = "<disk-gb>",                                                                                                     \
+       .help = "Minimum disk size needed to boot image, in gigabytes",                                                             \
+       .type = ArgType::kNotNegative},                                                                                             \
+      {.names = "--min-ram",                                                                                                       \
+       .metavar = "<ram-mb>",                                                                                                      \
+       .help = "Minimum RAM size needed to boot image, in megabytes",                                                              \
+       .type = ArgType::kNotNegative},                                                                                             \
+      {.names = "--protected", .help = "Prevent image from being deleted", .exclusive = "protected"},                              \
+      {.names = "--unprotected", .help = "Allow image to be deleted (default)", .exclusive = "protected"}, CTL_VISIBILITY_OPTIONS, \
+      {.names = "--property",                                                                                                      \
+       .metavar = "<key=value>",                                                                                                   \
+       .help = "Set a property on this image (repeat option to set multiple properties)",                                          \
+       .type = ArgType::kKeyValue,                                                                                                 \
+       .repeat = true},                                                                                                            \
+  {                                                                                                                                \
+    .names = "--tag", .metavar = "<tag>", .help = "Set a tag on this image (repeat option to set multiple tags)", .repeat = true   \
+  }
 
 constexpr Option kCreateOptions[] = {
     {.names = "--id", .metavar = "<id>", .help = "Image ID to reserve"},
@@ -197,19 +223,26 @@ constexpr Option kUnsetOptions[] = {
 constexpr Option kListOptions[] = {
     CTL_VISIBILITY_OPTIONS,
     {.names = "--all", .help = "List all images", .exclusive = "visibility"},
-    {.names = "--property", .metavar = "<key=value>", .help = "Filter output based on property (repeat option for more)", .type = ArgType::kKeyValue, .repeat = true},
+    {.names = "--property",
+     .metavar = "<key=value>",
+     .help = "Filter output based on property (repeat option for more)",
+     .type = ArgType::kKeyValue,
+     .repeat = true},
     {.names = "--name", .metavar = "<name>", .help = "Filter images based on name"},
     {.names = "--status", .metavar = "<status>", .help = "Filter images based on status"},
     {.names = "--tag", .metavar = "<tag>", .help = "Filter images based on tag (repeat option for more)", .repeat = true},
     {.names = "--hidden", .help = "List hidden images"},
     {.names = "--long", .help = "List additional fields in output"},
-    {.names = "--sort", .metavar = "<key>[:<direction>]", .help = "Sort output by keys and directions (asc or desc), separated by comma; default name:asc",
+    {.names = "--sort",
+     .metavar = "<key>[:<direction>]",
+     .help = "Sort output by keys and directions (asc or desc), separated by comma; default name:asc",
      .check = &sort_problem},
     {.names = "--limit", .metavar = "<num-images>", .help = "Maximum number of images to display", .type = ArgType::kNotNegative},
     {.names = "--marker", .metavar = "<image>", .help = "The last image of the previous page (name or ID)"},
 };
 constexpr Option kShowOptions[] = {{.names = "--human-readable", .help = "Print image size in a human-friendly format"}};
-constexpr Option kSaveOptions[] = {{.names = "--file", .metavar = "<filename>", .help = "Downloaded image save filename (default: stdout)"}};
+constexpr Option kSaveOptions[] = {
+    {.names = "--file", .metavar = "<filename>", .help = "Downloaded image save filename (default: stdout)"}};
 
 #undef CTL_IMAGE_OPTIONS
 #undef CTL_VISIBILITY_OPTIONS
@@ -271,8 +304,9 @@ std::string visibility_of(const Args& args) {
 }
 
 Details image_details(const Json& image, bool human_readable) {
-  const std::set<std::string> own{"status", "name", "container_format", "created_at", "size", "disk_format", "updated_at", "visibility",
-                                  "min_disk", "protected", "id", "file", "checksum", "owner", "virtual_size", "min_ram", "schema"};
+  const std::set<std::string> own{"status",     "name",       "container_format", "created_at", "size",  "disk_format",
+                                  "updated_at", "visibility", "min_disk",         "protected",  "id",    "file",
+                                  "checksum",   "owner",      "virtual_size",     "min_ram",    "schema"};
   std::map<std::string, Cell> cells;
   Json properties = Json::object();
   for (const auto& [name, value] : image.items()) {

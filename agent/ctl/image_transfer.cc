@@ -127,7 +127,8 @@ Result<Output> run_image_create(Context& context, const Args& args) {
   if (source) {
     CA_TRY(first, read_piece(*source));
     if (first.empty() && args.has("file")) {
-      return fail(Code::kInvalid, "'" + source->name + "' is empty", "give --file an image with content, or leave it out to reserve a name");
+      return fail(Code::kInvalid, "'" + source->name + "' is empty",
+                  "give --file an image with content, or leave it out to reserve a name");
     }
   }
   CA_TRY(Json image, context.api.json({.method = "POST", .service = Service::kImage, .path = "/images", .body = metadata_of(args)}));
@@ -173,7 +174,8 @@ Result<Output> run_image_save(Context& context, const Args& args) {
     }
     return {};
   };
-  auto got = context.api.download({.service = Service::kImage, .path = "/images/" + percent_encode(text_member(image, "id")) + "/file"}, sink);
+  auto got =
+      context.api.download({.service = Service::kImage, .path = "/images/" + percent_encode(text_member(image, "id")) + "/file"}, sink);
   if (!got) {
     if (!path.empty()) ::unlink(path.c_str());
     return tl::unexpected<Error>(std::move(got).error());

@@ -122,9 +122,8 @@ simdjson::error_code read_items(ondemand::array array, std::vector<Json>& items,
 }
 
 bool has_next(const Json& links) {
-  return links.is_array() && std::any_of(links.begin(), links.end(), [](const Json& link) {
-           return link.is_object() && link.value("rel", Json()) == "next";
-         });
+  return links.is_array() &&
+         std::any_of(links.begin(), links.end(), [](const Json& link) { return link.is_object() && link.value("rel", Json()) == "next"; });
 }
 
 }  // namespace

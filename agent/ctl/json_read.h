@@ -22,7 +22,6 @@ struct Page {
 
 // The array `member` of an object; of each element only `keys` (none: all of them). A key "image.id" keeps that member of the
 // member alone.
-[[nodiscard]] Result<Page> read_page(std::string body, std::string_view member,
-                                     std::span<const std::string_view> keys = {});
+[[nodiscard]] Result<Page> read_page(std::string body, std::string_view member, std::span<const std::string_view> keys = {});
 
 }  // namespace ca::ctl

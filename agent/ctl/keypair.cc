@@ -22,10 +22,12 @@ Result<std::string> read_public_key(const std::string& path) {
   std::ifstream file(path, std::ios::binary);
   std::string content(kMaxKeyFile + 1, '\0');
   file.read(content.data(), static_cast<std::streamsize>(content.size()));
-  if (!file.is_open() || file.bad()) return fail(Code::kIo, "Key file " + path + " cannot be read", "give --public-key the file that ends in .pub");
+  if (!file.is_open() || file.bad())
+    return fail(Code::kIo, "Key file " + path + " cannot be read", "give --public-key the file that ends in .pub");
   content.resize(static_cast<std::size_t>(file.gcount()));
   if (content.find("PRIVATE KEY") != std::string::npos) {
-    return fail(Code::kInvalid, "Key file " + path + " holds a private key, which must not be sent", "give --public-key the file that ends in .pub");
+    return fail(Code::kInvalid, "Key file " + path + " holds a private key, which must not be sent",
+                "give --public-key the file that ends in .pub");
   }
   if (content.empty() || content.size() > kMaxKeyFile) {
     return fail(Code::kInvalid, "Key file " + path + " does not hold one public key", "give --public-key the file that ends in .pub");
@@ -150,10 +152,16 @@ constexpr Positional kKey[] = {{.name = "<key>", .help = "Key (name only)"}};
 constexpr Positional kKeys[] = {{.name = "<key>", .help = "Name of key(s) (name only)", .many = true}};
 
 constexpr Option kCreateOptions[] = {
-    {.names = "--public-key", .metavar = "<file>", .help = "Filename for public key to add. If not used, creates an Ed25519 key pair",
-     .exclusive = "key", .check = &file_problem},
-    {.names = "--private-key", .metavar = "<file>", .help = "Filename for private key to save (mode 0600; must not exist). If not used, it is printed",
-     .exclusive = "key", .check = &file_problem},
+    {.names = "--public-key",
+     .metavar = "<file>",
+     .help = "Filename for public key to add. If not used, creates an Ed25519 key pair",
+     .exclusive = "key",
+     .check = &file_problem},
+    {.names = "--private-key",
+     .metavar = "<file>",
+     .help = "Filename for private key to save (mode 0600; must not exist). If not used, it is printed",
+     .exclusive = "key",
+     .check = &file_problem},
     {.names = "--type", .metavar = "<type>", .help = "Keypair type", .choices = "ssh"},
 };
 constexpr Option kListOptions[] = {
@@ -169,7 +177,8 @@ constexpr Command kCommands[] = {
      .positionals = kNewKey,
      .options = kCreateOptions,
      .display = Display::kShow,
-     .example = "computectl keypair create --public-key ~/.ssh/id_ed25519.pub mykey\ncomputectl keypair create --private-key ~/.ssh/mykey mykey",
+     .example =
+         "computectl keypair create --public-key ~/.ssh/id_ed25519.pub mykey\ncomputectl keypair create --private-key ~/.ssh/mykey mykey",
      .run = &run_keypair_create},
     {.name = "keypair delete",
      .summary = "Delete key(s)",

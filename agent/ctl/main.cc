@@ -27,15 +27,14 @@ int main(int argc, char** argv) {
   try {
     std::ios::sync_with_stdio(false);
     ca::ctl::use_utf8_widths();
-    return ca::ctl::run_app({argv + std::min(argc, 1), argv + argc},
-                            {.out = std::cout,
-                             .err = std::cerr,
-                             .out_is_terminal = ::isatty(STDOUT_FILENO) == 1,
-                             .err_is_terminal = ::isatty(STDERR_FILENO) == 1,
-                             .terminal_columns = terminal_columns(),
-                             .stdin_fd = STDIN_FILENO,
-                             .environment = &environment,
-                             .sleep = [](ca::Millis time) { std::this_thread::sleep_for(time); }});
+    return ca::ctl::run_app({argv + std::min(argc, 1), argv + argc}, {.out = std::cout,
+                                                                      .err = std::cerr,
+                                                                      .out_is_terminal = ::isatty(STDOUT_FILENO) == 1,
+                                                                      .err_is_terminal = ::isatty(STDERR_FILENO) == 1,
+                                                                      .terminal_columns = terminal_columns(),
+                                                                      .stdin_fd = STDIN_FILENO,
+                                                                      .environment = &environment,
+                                                                      .sleep = [](ca::Millis time) { std::this_thread::sleep_for(time); }});
   } catch (const std::exception& error) {
     std::cerr << "computectl: " << error.what() << "\nwhat to do: report it with the command that was given\n";
     return ca::ctl::kExitFailed;

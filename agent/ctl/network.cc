@@ -21,11 +21,32 @@ Cell external_cell(Json value) {
 }
 
 // What python-openstackclient shows, also where the agent's answer does not have it.
-constexpr std::array<const char*, 26> kFields{
-    "admin_state_up", "availability_zone_hints", "availability_zones", "created_at", "description", "dns_domain", "id", "ipv4_address_scope",
-    "ipv6_address_scope", "is_default", "is_vlan_transparent", "mtu", "name", "port_security_enabled", "project_id", "provider:network_type",
-    "provider:physical_network", "provider:segmentation_id", "qos_policy_id", "revision_number", "router:external", "segments", "shared",
-    "status", "subnets", "tags"};
+constexpr std::array<const char*, 26> kFields{"admin_state_up",
+                                              "availability_zone_hints",
+                                              "availability_zones",
+                                              "created_at",
+                                              "description",
+                                              "dns_domain",
+                                              "id",
+                                              "ipv4_address_scope",
+                                              "ipv6_address_scope",
+                                              "is_default",
+                                              "is_vlan_transparent",
+                                              "mtu",
+                                              "name",
+                                              "port_security_enabled",
+                                              "project_id",
+                                              "provider:network_type",
+                                              "provider:physical_network",
+                                              "provider:segmentation_id",
+                                              "qos_policy_id",
+                                              "revision_number",
+                                              "router:external",
+                                              "segments",
+                                              "shared",
+                                              "status",
+                                              "subnets",
+                                              "tags"};
 
 Details network_details(const Json& network) {
   const std::set<std::string> lists{"availability_zone_hints", "availability_zones", "subnets", "tags"};
@@ -56,7 +77,9 @@ std::optional<bool> either(const Args& args, std::string_view yes, std::string_v
 Result<Output> run_network_create(Context& context, const Args& args) {
   Json network{{"name", args.text("<name>")}, {"admin_state_up", !args.has("disable")}};
   constexpr std::array<std::pair<std::string_view, const char*>, 4> kTexts{{{"description", "description"},
-      {"provider-network-type", "provider:network_type"}, {"provider-physical-network", "provider:physical_network"}, {"dns-domain", "dns_domain"}}};
+                                                                            {"provider-network-type", "provider:network_type"},
+                                                                            {"provider-physical-network", "provider:physical_network"},
+                                                                            {"dns-domain", "dns_domain"}}};
   for (const auto& [option, member] : kTexts) {
     if (const auto value = args.get(option)) network[member] = *value;
   }
@@ -64,15 +87,19 @@ Result<Output> run_network_create(Context& context, const Args& args) {
   if (const auto segment = args.number("provider-segment")) network["provider:segmentation_id"] = *segment;
   if (const auto shared = either(args, "share", "no-share")) network["shared"] = *shared;
   if (const auto external = either(args, "external", "internal")) network["router:external"] = *external;
-  CA_TRY(const Json made, context.api.record({.method = "POST", .service = Service::kNetwork, .path = "/networks", .body = Json{{"network", std::move(network)}}},
-                                             "network"));
+  CA_TRY(
+      const Json made,
+      context.api.record(
+          {.method = "POST", .service = Service::kNetwork, .path = "/networks", .body = Json{{"network", std::move(network)}}}, "network"));
   return Output(network_details(made));
 }
 
 Result<Output> run_network_list(Context& context, const Args& args) {
   Query query;
-  constexpr std::array<std::pair<std::string_view, const char*>, 4> kTexts{{{"name", "name"}, {"status", "status"},
-      {"provider-network-type", "provider:network_type"}, {"provider-physical-network", "provider:physical_network"}}};
+  constexpr std::array<std::pair<std::string_view, const char*>, 4> kTexts{{{"name", "name"},
+                                                                            {"status", "status"},
+                                                                            {"provider-network-type", "provider:network_type"},
+                                                                            {"provider-physical-network", "provider:physical_network"}}};
   for (const auto& [option, name] : kTexts) {
     if (const auto value = args.get(option)) query.emplace_back(name, *value);
   }
@@ -85,12 +112,15 @@ Result<Output> run_network_list(Context& context, const Args& args) {
   CA_TRY(const auto networks, context.api.list({.service = Service::kNetwork, .path = "/networks", .query = query}, "networks"));
   std::vector<ColumnOf> columns{{"ID", "id"}, {"Name", "name"}};
   if (args.has("long")) {
-    columns.insert(columns.end(), {{"Status", "status"}, {"Project", "project_id"}, {"State", "admin_state_up", &admin_state_cell}, {"Shared", "shared"}});
+    columns.insert(columns.end(),
+                   {{"Status", "status"}, {"Project", "project_id"}, {"State", "admin_state_up", &admin_state_cell}, {"Shared", "shared"}});
   }
   columns.push_back({"Subnets", "subnets", &list_cell});
   if (args.has("long")) {
-    columns.insert(columns.end(), {{"Network Type", "provider:network_type"}, {"Router Type", "router:external", &external_cell},
-                                   {"Availability Zones", "availability_zones", &list_cell}, {"Tags", "tags", &list_cell}});
+    columns.insert(columns.end(), {{"Network Type", "provider:network_type"},
+                                   {"Router Type", "router:external", &external_cell},
+                                   {"Availability Zones", "availability_zones", &list_cell},
+                                   {"Tags", "tags", &list_cell}});
   }
   return Output(listing_of(columns, networks));
 }
@@ -103,7 +133,8 @@ Result<Output> run_network_show(Context& context, const Args& args) {
 Result<Output> run_network_delete(Context& context, const Args& args) {
   return for_each_name(context, args.all("<network>"), "delete", "network", [&](const std::string& name) -> Result<void> {
     CA_TRY(const Json network, find_network(context.api, name));
-    CA_TRY_VOID(context.api.send({.method = "DELETE", .service = Service::kNetwork, .path = "/networks/" + percent_encode(text_member(network, "id"))}));
+    CA_TRY_VOID(context.api.send(
+        {.method = "DELETE", .service = Service::kNetwork, .path = "/networks/" + percent_encode(text_member(network, "id"))}));
     return {};
   });
 }
@@ -113,8 +144,10 @@ constexpr Positional kNetwork[] = {{.name = "<network>", .help = "Network (name 
 constexpr Positional kNetworks[] = {{.name = "<network>", .help = "Network(s) (name or ID)", .many = true}};
 
 constexpr Option kCreateOptions[] = {
-    {.names = "--provider-network-type", .metavar = "<provider-network-type>",
-     .help = "How the network is made. nat (default): a bridge of its own with address translation to the outside; isolated: a bridge of its own "
+    {.names = "--provider-network-type",
+     .metavar = "<provider-network-type>",
+     .help = "How the network is made. nat (default): a bridge of its own with address translation to the outside; isolated: a bridge of "
+             "its own "
              "without a way out; bridge: the host's bridge named by --provider-physical-network"},
     {.names = "--provider-physical-network", .metavar = "<provider-physical-network>", .help = "Bridge of the host that the network uses"},
     {.names = "--provider-segment", .metavar = "<provider-segment>", .help = "VLAN ID for VLAN networks", .type = ArgType::kNotNegative},
@@ -138,8 +171,12 @@ constexpr Option kListOptions[] = {
     {.names = "--share", .help = "List networks shared between projects", .exclusive = "share"},
     {.names = "--no-share", .help = "List networks not shared between projects", .exclusive = "share"},
     {.names = "--status", .metavar = "<status>", .help = "List networks according to their status", .choices = "ACTIVE BUILD DOWN ERROR"},
-    {.names = "--provider-network-type", .metavar = "<provider-network-type>", .help = "List networks according to how they are made: nat, isolated, bridge"},
-    {.names = "--provider-physical-network", .metavar = "<provider-physical-network>", .help = "List networks according to the host's bridge they use"},
+    {.names = "--provider-network-type",
+     .metavar = "<provider-network-type>",
+     .help = "List networks according to how they are made: nat, isolated, bridge"},
+    {.names = "--provider-physical-network",
+     .metavar = "<provider-physical-network>",
+     .help = "List networks according to the host's bridge they use"},
 };
 
 constexpr Command kCommands[] = {
@@ -148,7 +185,8 @@ constexpr Command kCommands[] = {
      .positionals = kNewNetwork,
      .options = kCreateOptions,
      .display = Display::kShow,
-     .example = "computectl network create net1\ncomputectl network create --provider-network-type bridge --provider-physical-network br0 lan",
+     .example =
+         "computectl network create net1\ncomputectl network create --provider-network-type bridge --provider-physical-network br0 lan",
      .run = &run_network_create},
     {.name = "network delete",
      .summary = "Delete network(s)",

@@ -196,7 +196,8 @@ class LineParser {
     }
     if (!missing.empty()) return usage("the following arguments are required: " + join(missing, ", "));
     if (at < given.size()) {
-      return usage("unrecognized arguments: " + join(std::vector<std::string>(given.begin() + static_cast<std::ptrdiff_t>(at), given.end()), " "));
+      return usage("unrecognized arguments: " +
+                   join(std::vector<std::string>(given.begin() + static_cast<std::ptrdiff_t>(at), given.end()), " "));
     }
     return {};
   }
@@ -230,8 +231,8 @@ const Command* find_command(std::span<const std::string> words, std::span<const 
   for (const Command& command : commands) {
     if (command.name == whole) return &command;
     const auto parts = split_words(command.name);
-    const bool begins = parts.size() == words.size() &&
-                        std::equal(parts.begin(), parts.end(), words.begin(), [](auto part, const auto& word) { return part.starts_with(word); });
+    const bool begins = parts.size() == words.size() && std::equal(parts.begin(), parts.end(), words.begin(),
+                                                                   [](auto part, const auto& word) { return part.starts_with(word); });
     if (!begins) continue;
     if (match != nullptr) return nullptr;
     match = &command;
@@ -248,9 +249,8 @@ std::string unknown_command_text(const std::vector<std::string>& words, std::spa
   }
   std::sort(ranked.begin(), ranked.end());
   const auto& noun = words[0];
-  const bool known_noun = std::any_of(commands.begin(), commands.end(), [&noun](const Command& command) {
-    return split_words(command.name)[0] == noun;
-  });
+  const bool known_noun =
+      std::any_of(commands.begin(), commands.end(), [&noun](const Command& command) { return split_words(command.name)[0] == noun; });
   std::string text = "computectl: '" + given + "' is not a computectl command. See 'computectl --help'.";
   std::vector<std::string> near;
   for (const auto& [distance, name] : ranked) {

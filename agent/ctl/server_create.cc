@@ -119,7 +119,8 @@ Result<void> add_config_drive(Json& server, const Args& args) {
   const std::string word = lower(*value);
   const bool on = word == "true" || word == "1";
   if (!on && word != "false" && word != "0" && word != "none" && !word.empty()) {
-    return fail(Code::kInvalid, "--config-drive '" + *value + "' is neither True nor False", "give --use-config-drive or --no-config-drive");
+    return fail(Code::kInvalid, "--config-drive '" + *value + "' is neither True nor False",
+                "give --use-config-drive or --no-config-drive");
   }
   server["config_drive"] = on;
   return {};
@@ -137,8 +138,11 @@ Result<Json> request_body(Context& context, const Args& args) {
     CA_TRY(server["user_data"], user_data(*path));
   }
   CA_TRY(server["networks"], networks(context.api, args));
-  constexpr std::array<std::pair<std::string_view, const char*>, 5> kSame{{{"key-name", "key_name"}, {"description", "description"},
-      {"availability-zone", "availability_zone"}, {"host", "host"}, {"hostname", "hostname"}}};
+  constexpr std::array<std::pair<std::string_view, const char*>, 5> kSame{{{"key-name", "key_name"},
+                                                                           {"description", "description"},
+                                                                           {"availability-zone", "availability_zone"},
+                                                                           {"host", "host"},
+                                                                           {"hostname", "hostname"}}};
   for (const auto& [option, member] : kSame) {
     if (const auto value = args.get(option)) server[member] = *value;
   }
@@ -174,7 +178,8 @@ std::string nic_problem(const std::string& value) {
     const std::string key = part.substr(0, equals);
     const bool known = key == "net-id" || key == "port-id" || key == "v4-fixed-ip" || key == "v6-fixed-ip" || key == "tag";
     if (!known || equals == std::string::npos || equals + 1 == part.size()) {
-      return "Invalid argument " + value + "; argument must be of form 'net-id=net-uuid,port-id=port-uuid,v4-fixed-ip=ip-addr,v6-fixed-ip=ip-addr,tag=tag'";
+      return "Invalid argument " + value +
+             "; argument must be of form 'net-id=net-uuid,port-id=port-uuid,v4-fixed-ip=ip-addr,v6-fixed-ip=ip-addr,tag=tag'";
     }
     nic[key] = part.substr(equals + 1);
   }

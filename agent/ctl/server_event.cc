@@ -27,7 +27,8 @@ Result<Output> run_event_list(Context& context, const Args& args) {
   }
   CA_TRY(const auto actions,
          context.api.list({.path = "/servers/" + percent_encode(id) + "/os-instance-actions", .query = query}, "instanceActions"));
-  std::vector<ColumnOf> columns{{"Request ID", "request_id"}, {"Server ID", "instance_uuid"}, {"Action", "action"}, {"Start Time", "start_time"}};
+  std::vector<ColumnOf> columns{
+      {"Request ID", "request_id"}, {"Server ID", "instance_uuid"}, {"Action", "action"}, {"Start Time", "start_time"}};
   if (args.has("long")) columns.insert(columns.end(), {{"Message", "message"}, {"Project ID", "project_id"}, {"User ID", "user_id"}});
   return Output(listing_of(columns, actions));
 }
@@ -44,12 +45,17 @@ Result<Output> run_event_show(Context& context, const Args& args) {
 }
 
 constexpr Positional kServer[] = {{.name = "<server>", .help = "Server to list events of (name or ID; a deleted one by ID)"}};
-constexpr Positional kServerAndRequest[] = {{.name = "<server>", .help = "Server to show event details of (name or ID; a deleted one by ID)"},
-                                            {.name = "<request-id>", .help = "Request ID of the event to show (ID only)"}};
+constexpr Positional kServerAndRequest[] = {
+    {.name = "<server>", .help = "Server to show event details of (name or ID; a deleted one by ID)"},
+    {.name = "<request-id>", .help = "Request ID of the event to show (ID only)"}};
 constexpr Option kListOptions[] = {
     {.names = "--long", .help = "List additional fields in output"},
-    {.names = "--changes-since", .metavar = "<changes-since>", .help = "List only events changed at or after this time (2026-03-05T06:27:59Z)"},
-    {.names = "--changes-before", .metavar = "<changes-before>", .help = "List only events changed at or before this time (2026-03-05T06:27:59Z)"},
+    {.names = "--changes-since",
+     .metavar = "<changes-since>",
+     .help = "List only events changed at or after this time (2026-03-05T06:27:59Z)"},
+    {.names = "--changes-before",
+     .metavar = "<changes-before>",
+     .help = "List only events changed at or before this time (2026-03-05T06:27:59Z)"},
     {.names = "--marker", .metavar = "<marker>", .help = "The last server event ID of the previous page"},
     {.names = "--limit", .metavar = "<limit>", .help = "Maximum number of server events to display", .type = ArgType::kNotNegative},
 };

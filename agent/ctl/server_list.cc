@@ -47,8 +47,10 @@ std::vector<ListColumn> columns_for(const Args& args) {
   }
   columns.push_back({"Flavor", "flavor"});
   if (args.has("long")) {
-    columns.insert(columns.end(), {{"Availability Zone", "OS-EXT-AZ:availability_zone"}, {"Host", "OS-EXT-SRV-ATTR:host"},
-                                   {"Properties", "metadata"}, {"Host Status", "host_status"}});
+    columns.insert(columns.end(), {{"Availability Zone", "OS-EXT-AZ:availability_zone"},
+                                   {"Host", "OS-EXT-SRV-ATTR:host"},
+                                   {"Properties", "metadata"},
+                                   {"Host Status", "host_status"}});
   }
   for (const std::string& wanted : args.all("column")) {
     for (const auto& [heading, alias, member] : kMoreColumns) {
@@ -65,15 +67,25 @@ void add_if_given(Query& query, const Args& args, std::string_view option, std::
 
 Result<Query> query_for(Api& api, const Args& args) {
   constexpr std::array<std::pair<std::string_view, const char*>, 12> kSame{{
-      {"reservation-id", "reservation_id"}, {"ip", "ip"}, {"ip6", "ip6"}, {"name", "name"}, {"instance-name", "instance_name"},
-      {"status", "status"}, {"host", "host"}, {"availability-zone", "availability_zone"}, {"key-name", "key_name"},
-      {"vm-state", "vm_state"}, {"task-state", "task_state"}, {"changes-before", "changes-before"},
+      {"reservation-id", "reservation_id"},
+      {"ip", "ip"},
+      {"ip6", "ip6"},
+      {"name", "name"},
+      {"instance-name", "instance_name"},
+      {"status", "status"},
+      {"host", "host"},
+      {"availability-zone", "availability_zone"},
+      {"key-name", "key_name"},
+      {"vm-state", "vm_state"},
+      {"task-state", "task_state"},
+      {"changes-before", "changes-before"},
   }};
   Query query;
   for (const auto& [option, name] : kSame) add_if_given(query, args, option, name);
   add_if_given(query, args, "changes-since", "changes-since");
   if (const auto state = args.get("power-state")) {
-    const std::map<std::string, std::string> numbers{{"pending", "0"}, {"running", "1"}, {"paused", "3"}, {"shutdown", "4"}, {"crashed", "6"}, {"suspended", "7"}};
+    const std::map<std::string, std::string> numbers{{"pending", "0"},  {"running", "1"}, {"paused", "3"},
+                                                     {"shutdown", "4"}, {"crashed", "6"}, {"suspended", "7"}};
     query.emplace_back("power_state", numbers.at(*state));
   }
   if (const auto flavor = args.get("flavor")) {
@@ -115,7 +127,8 @@ Names image_names(Api& api, const std::vector<Json>& servers, const Args& args) 
   if (ids.empty()) return names;
   if (args.has("name-lookup-one-by-one") || args.has("image")) {
     for (const std::string& id : ids) {
-      if (const auto image = api.json({.service = Service::kImage, .path = "/images/" + percent_encode(id)})) names[id] = text_member(*image, "name");
+      if (const auto image = api.json({.service = Service::kImage, .path = "/images/" + percent_encode(id)}))
+        names[id] = text_member(*image, "name");
     }
     return names;
   }
@@ -175,7 +188,8 @@ Result<Output> run_server_list(Context& context, const Args& args) {
   CA_TRY(const auto servers, context.api.list({.path = "/servers/detail", .query = query}, "servers", keys));
   const bool host_status = std::any_of(servers.begin(), servers.end(), [](const Json& server) { return server.contains("host_status"); });
   if (!host_status) std::erase_if(columns, [](const ListColumn& column) { return column.member == "host_status"; });
-  const bool with_names = std::any_of(columns.begin(), columns.end(), [](const ListColumn& column) { return column.member == "<image-name>"; });
+  const bool with_names =
+      std::any_of(columns.begin(), columns.end(), [](const ListColumn& column) { return column.member == "<image-name>"; });
   const Names names = with_names && !args.has("no-name-lookup") ? image_names(context.api, servers, args) : Names{};
 
   Listing listing;

@@ -56,7 +56,8 @@ Result<SshKeyPair> make_ssh_key_pair(const std::string& comment) {
   const bool made = key && EVP_PKEY_get_raw_private_key(key.get(), secret.data(), &secret_size) == 1 &&
                     EVP_PKEY_get_raw_public_key(key.get(), open.data(), &open_size) == 1;
   if (!made) {
-    return fail(Code::kExternal, "OpenSSL could not make an Ed25519 key", "make one with ssh-keygen and give its public half with --public-key");
+    return fail(Code::kExternal, "OpenSSL could not make an Ed25519 key",
+                "make one with ssh-keygen and give its public half with --public-key");
   }
   const std::string_view secret_text(reinterpret_cast<const char*>(secret.data()), secret.size());
   const std::string_view open_text(reinterpret_cast<const char*>(open.data()), open.size());

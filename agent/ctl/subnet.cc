@@ -23,7 +23,8 @@ Cell pools_cell(Json value) {
 Cell routes_cell(Json value) {
   Json shown = Json::array();
   if (value.is_array()) {
-    for (const Json& route : value) shown.push_back({{"destination", text_member(route, "destination")}, {"gateway", text_member(route, "nexthop")}});
+    for (const Json& route : value)
+      shown.push_back({{"destination", text_member(route, "destination")}, {"gateway", text_member(route, "nexthop")}});
   }
   return human_cell(std::move(value), *list_of_dicts_cell(std::move(shown)).human);
 }
@@ -36,10 +37,29 @@ Cell field_cell(const std::string& name, const Json& value) {
 }
 
 Details subnet_details(const Json& subnet) {
-  constexpr std::array<const char*, 23> kFields{
-      "allocation_pools", "cidr", "created_at", "description", "dns_nameservers", "dns_publish_fixed_ip", "enable_dhcp", "gateway_ip",
-      "host_routes", "id", "ip_version", "ipv6_address_mode", "ipv6_ra_mode", "name", "network_id", "project_id", "revision_number",
-      "segment_id", "service_types", "subnetpool_id", "tags", "updated_at", "use_default_subnet_pool"};
+  constexpr std::array<const char*, 23> kFields{"allocation_pools",
+                                                "cidr",
+                                                "created_at",
+                                                "description",
+                                                "dns_nameservers",
+                                                "dns_publish_fixed_ip",
+                                                "enable_dhcp",
+                                                "gateway_ip",
+                                                "host_routes",
+                                                "id",
+                                                "ip_version",
+                                                "ipv6_address_mode",
+                                                "ipv6_ra_mode",
+                                                "name",
+                                                "network_id",
+                                                "project_id",
+                                                "revision_number",
+                                                "segment_id",
+                                                "service_types",
+                                                "subnetpool_id",
+                                                "tags",
+                                                "updated_at",
+                                                "use_default_subnet_pool"};
   std::map<std::string, Cell> cells;
   for (const char* name : kFields) cells[name] = field_cell(name, nullptr);
   for (const auto& [name, value] : subnet.items()) cells[name] = field_cell(name, value);
@@ -65,7 +85,8 @@ std::map<std::string, std::string> keys_of(const std::string& value) {
 
 std::string two_keys_problem(const std::string& value, const std::string& first, const std::string& second) {
   const auto keys = keys_of(value);
-  const bool right = keys.size() == 2 && keys.contains(first) && keys.contains(second) && !keys.at(first).empty() && !keys.at(second).empty();
+  const bool right =
+      keys.size() == 2 && keys.contains(first) && keys.contains(second) && !keys.at(first).empty() && !keys.at(second).empty();
   return right ? "" : "Expected '" + first + "=...," + second + "=...', but got: " + value;
 }
 
@@ -90,14 +111,17 @@ Json subnet_body(const Args& args, const std::string& network_id) {
 
 Result<Output> run_subnet_create(Context& context, const Args& args) {
   CA_TRY(const Json network, find_network(context.api, args.text("network")));
-  CA_TRY(const Json made, context.api.record({.method = "POST", .service = Service::kNetwork, .path = "/subnets", .body = subnet_body(args, text_member(network, "id"))},
-                                             "subnet"));
+  CA_TRY(const Json made,
+         context.api.record(
+             {.method = "POST", .service = Service::kNetwork, .path = "/subnets", .body = subnet_body(args, text_member(network, "id"))},
+             "subnet"));
   return Output(subnet_details(made));
 }
 
 Result<Output> run_subnet_list(Context& context, const Args& args) {
   Query query;
-  constexpr std::array<std::pair<std::string_view, const char*>, 4> kTexts{{{"ip-version", "ip_version"}, {"gateway", "gateway_ip"}, {"name", "name"}, {"subnet-range", "cidr"}}};
+  constexpr std::array<std::pair<std::string_view, const char*>, 4> kTexts{
+      {{"ip-version", "ip_version"}, {"gateway", "gateway_ip"}, {"name", "name"}, {"subnet-range", "cidr"}}};
   for (const auto& [option, name] : kTexts) {
     if (const auto value = args.get(option)) query.emplace_back(name, *value);
   }
@@ -109,9 +133,14 @@ Result<Output> run_subnet_list(Context& context, const Args& args) {
   CA_TRY(const auto subnets, context.api.list({.service = Service::kNetwork, .path = "/subnets", .query = query}, "subnets"));
   std::vector<ColumnOf> columns{{"ID", "id"}, {"Name", "name"}, {"Network", "network_id"}, {"Subnet", "cidr"}};
   if (args.has("long")) {
-    columns.insert(columns.end(), {{"Project", "project_id"}, {"DHCP", "enable_dhcp"}, {"Name Servers", "dns_nameservers", &list_cell},
-                                   {"Allocation Pools", "allocation_pools", &pools_cell}, {"Host Routes", "host_routes", &routes_cell},
-                                   {"IP Version", "ip_version"}, {"Gateway", "gateway_ip"}, {"Service Types", "service_types", &list_cell},
+    columns.insert(columns.end(), {{"Project", "project_id"},
+                                   {"DHCP", "enable_dhcp"},
+                                   {"Name Servers", "dns_nameservers", &list_cell},
+                                   {"Allocation Pools", "allocation_pools", &pools_cell},
+                                   {"Host Routes", "host_routes", &routes_cell},
+                                   {"IP Version", "ip_version"},
+                                   {"Gateway", "gateway_ip"},
+                                   {"Service Types", "service_types", &list_cell},
                                    {"Tags", "tags", &list_cell}});
   }
   return Output(listing_of(columns, subnets));
@@ -125,7 +154,8 @@ Result<Output> run_subnet_show(Context& context, const Args& args) {
 Result<Output> run_subnet_delete(Context& context, const Args& args) {
   return for_each_name(context, args.all("<subnet>"), "delete", "subnet", [&](const std::string& name) -> Result<void> {
     CA_TRY(const Json subnet, find_subnet(context.api, name));
-    CA_TRY_VOID(context.api.send({.method = "DELETE", .service = Service::kNetwork, .path = "/subnets/" + percent_encode(text_member(subnet, "id"))}));
+    CA_TRY_VOID(context.api.send(
+        {.method = "DELETE", .service = Service::kNetwork, .path = "/subnets/" + percent_encode(text_member(subnet, "id"))}));
     return {};
   });
 }
@@ -137,14 +167,25 @@ constexpr Positional kSubnets[] = {{.name = "<subnet>", .help = "Subnet(s) (name
 constexpr Option kCreateOptions[] = {
     {.names = "--network", .metavar = "<network>", .help = "Network this subnet belongs to (name or ID)", .required = true},
     {.names = "--subnet-range", .metavar = "<subnet-range>", .help = "Subnet range in CIDR notation", .required = true},
-    {.names = "--gateway", .metavar = "<gateway>", .help = "Gateway of the subnet: an address, auto (default: the first of the range) or none"},
+    {.names = "--gateway",
+     .metavar = "<gateway>",
+     .help = "Gateway of the subnet: an address, auto (default: the first of the range) or none"},
     {.names = "--dhcp", .help = "Enable DHCP (default)", .exclusive = "dhcp"},
     {.names = "--no-dhcp", .help = "Disable DHCP", .exclusive = "dhcp"},
-    {.names = "--allocation-pool", .metavar = "start=<ip-address>,end=<ip-address>",
-     .help = "Addresses to give to servers (repeat option for more); default: all but the gateway", .repeat = true, .check = &pool_problem},
-    {.names = "--dns-nameserver", .metavar = "<dns-nameserver>", .help = "DNS server for this subnet (repeat option for more)", .repeat = true},
-    {.names = "--host-route", .metavar = "destination=<subnet>,gateway=<ip-address>", .help = "Additional route for this subnet (repeat option for more)",
-     .repeat = true, .check = &route_problem},
+    {.names = "--allocation-pool",
+     .metavar = "start=<ip-address>,end=<ip-address>",
+     .help = "Addresses to give to servers (repeat option for more); default: all but the gateway",
+     .repeat = true,
+     .check = &pool_problem},
+    {.names = "--dns-nameserver",
+     .metavar = "<dns-nameserver>",
+     .help = "DNS server for this subnet (repeat option for more)",
+     .repeat = true},
+    {.names = "--host-route",
+     .metavar = "destination=<subnet>,gateway=<ip-address>",
+     .help = "Additional route for this subnet (repeat option for more)",
+     .repeat = true,
+     .check = &route_problem},
     {.names = "--ip-version", .metavar = "<ip-version>", .help = "IP version; default 4", .choices = "4 6"},
     {.names = "--description", .metavar = "<description>", .help = "Set subnet description"},
 };

@@ -93,11 +93,14 @@ std::size_t TcpStream::read(void* data, std::size_t size, error_code& error) {
   }
 }
 
-std::size_t TcpStream::write(const void* data, std::size_t size, error_code& error) {
+std::size_t TcpStream::write(iovec* pieces, std::size_t count, error_code& error) {
   error = {};
-  if (size == 0) return 0;
+  if (count == 0) return 0;
+  msghdr message{};
+  message.msg_iov = pieces;
+  message.msg_iovlen = count;
   while (true) {
-    const ssize_t put = ::send(fd_, data, size, MSG_NOSIGNAL);
+    const ssize_t put = ::sendmsg(fd_, &message, MSG_NOSIGNAL);
     if (put >= 0) return static_cast<std::size_t>(put);
     error = errno == EAGAIN ? wait(POLLOUT) : errno == EINTR ? error_code() : from_errno(errno);
     if (error) return 0;

@@ -2,6 +2,9 @@
 // One TCP connection whose every wait ends at a deadline. Satisfies Beast's SyncStream; done with poll(2) because Asio's blocking
 // calls cannot be bounded, and its asynchronous ones need a reactor and a timer for what is one request after the other.
 
+#include <sys/uio.h>
+
+#include <array>
 #include <boost/asio/buffer.hpp>
 #include <boost/system/error_code.hpp>
 #include <boost/system/system_error.hpp>
@@ -29,13 +32,20 @@ class TcpStream {
 
   template <typename Buffers>
   std::size_t read_some(const Buffers& buffers, boost::system::error_code& error) {
-    const boost::asio::mutable_buffer first = first_of<boost::asio::mutable_buffer>(buffers);
+    const boost::asio::mutable_buffer first = first_of(buffers);
     return read(first.data(), first.size(), error);
   }
   template <typename Buffers>
   std::size_t write_some(const Buffers& buffers, boost::system::error_code& error) {
-    const boost::asio::const_buffer first = first_of<boost::asio::const_buffer>(buffers);
-    return write(first.data(), first.size(), error);
+    // All in one go: a request's header comes as many small buffers.
+    std::array<iovec, 32> pieces;
+    std::size_t count = 0;
+    const auto end = boost::asio::buffer_sequence_end(buffers);
+    for (auto at = boost::asio::buffer_sequence_begin(buffers); at != end && count < pieces.size(); ++at) {
+      const boost::asio::const_buffer buffer(*at);
+      if (buffer.size() > 0) pieces[count++] = {const_cast<void*>(buffer.data()), buffer.size()};
+    }
+    return write(pieces.data(), count, error);
   }
   template <typename Buffers>
   std::size_t read_some(const Buffers& buffers) {
@@ -53,17 +63,17 @@ class TcpStream {
   }
 
  private:
-  template <typename Buffer, typename Buffers>
-  static Buffer first_of(const Buffers& buffers) {
+  template <typename Buffers>
+  static boost::asio::mutable_buffer first_of(const Buffers& buffers) {
     const auto end = boost::asio::buffer_sequence_end(buffers);
     for (auto at = boost::asio::buffer_sequence_begin(buffers); at != end; ++at) {
-      const Buffer buffer(*at);
+      const boost::asio::mutable_buffer buffer(*at);
       if (buffer.size() > 0) return buffer;
     }
     return {};
   }
   std::size_t read(void* data, std::size_t size, boost::system::error_code& error);
-  std::size_t write(const void* data, std::size_t size, boost::system::error_code& error);
+  std::size_t write(iovec* pieces, std::size_t count, boost::system::error_code& error);
   [[nodiscard]] boost::system::error_code wait(short events) const;
 
   int fd_ = -1;

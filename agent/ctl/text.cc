@@ -81,8 +81,7 @@ std::size_t sequence_length(std::string_view text) {
 
 bool is_colour(std::string_view sequence) {
   return sequence.size() >= 3 && sequence[1] == '[' && sequence.back() == 'm' &&
-         std::all_of(sequence.begin() + 2, sequence.end() - 1,
-                     [](char c) { return (c >= '0' && c <= '9') || c == ';' || c == ':'; });
+         std::all_of(sequence.begin() + 2, sequence.end() - 1, [](char c) { return (c >= '0' && c <= '9') || c == ';' || c == ':'; });
 }
 
 bool letter(char c) { return std::isalpha(static_cast<unsigned char>(c)) != 0 || c == '_' || static_cast<unsigned char>(c) >= 0x80; }
@@ -92,7 +91,8 @@ bool break_after_hyphen(std::string_view text, std::size_t hyphen) {
   const auto letter_at = [&](std::size_t at) { return at < text.size() && letter(text[at]); };
   const bool two_letters = hyphen >= 2 && letter_at(hyphen - 1) && letter_at(hyphen - 2);
   const bool chain = hyphen >= 3 && text[hyphen - 1] != '-' && text[hyphen - 2] == '-' && letter_at(hyphen - 3);
-  const bool letters_follow = letter_at(hyphen + 1) && (letter_at(hyphen + 2) || (text.substr(hyphen + 2, 1) == "-" && letter_at(hyphen + 3)));
+  const bool letters_follow =
+      letter_at(hyphen + 1) && (letter_at(hyphen + 2) || (text.substr(hyphen + 2, 1) == "-" && letter_at(hyphen + 3)));
   return (two_letters || chain) && letters_follow;
 }
 

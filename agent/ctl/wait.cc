@@ -43,7 +43,8 @@ Error fault_of(const Json& server) {
   Error cause = error_of_object(fault, Code::kInternal);
   const std::string what = "server " + text_member(server, "name") + " (" + text_member(server, "id") + ") went to ERROR";
   if (cause.message.empty()) {
-    return Error{.code = Code::kInternal, .message = what,
+    return Error{.code = Code::kInternal,
+                 .message = what,
                  .next_action = "look at computectl server event list " + text_member(server, "id") + " and the agent's log"};
   }
   return wrap(std::move(cause), what).value();
@@ -70,7 +71,8 @@ Result<void> wait_for_delete(Context& context, const Json& before) {
     if (!server) return tl::unexpected<Error>(std::move(server).error());
     if (text_member(*server, "status") == "DELETED") return {};
     const bool failed = text_member(*server, "status") == "ERROR" && !has_task(*server);
-    const bool of_this_order = text_member(before, "status") != "ERROR" || member_or_empty(*server, "fault") != member_or_empty(before, "fault");
+    const bool of_this_order =
+        text_member(before, "status") != "ERROR" || member_or_empty(*server, "fault") != member_or_empty(before, "fault");
     if (failed && of_this_order) return tl::unexpected<Error>(fault_of(*server));
     line.show(state_text(*server));
     pace.pause();

@@ -52,16 +52,16 @@ Result<CpuTopology> choose_topology(std::int64_t vcpus, const GuestOptions& opti
   if (!lowered(image_max.sockets, flavor_max.sockets) || !lowered(image_max.cores, flavor_max.cores) ||
       !lowered(image_max.threads, flavor_max.threads)) {
     return fail(Code::kInvalid,
-                fmt::format("image allows CPU topologies (sockets:cores:threads) up to {}, the flavor only up to {}",
-                            words(image_max), words(flavor_max)),
+                fmt::format("image allows CPU topologies (sockets:cores:threads) up to {}, the flavor only up to {}", words(image_max),
+                            words(flavor_max)),
                 "lower hw_cpu_max_* of the image or use another flavor");
   }
   const CpuTopology most = limits(options);
   if (exceeds(options.image_topology, most)) {
-    return fail(Code::kInvalid,
-                fmt::format("image wants CPU topology (sockets:cores:threads) {}, allowed is up to {}",
-                            words(options.image_topology), words(most)),
-                "lower hw_cpu_* of the image or use another flavor");
+    return fail(
+        Code::kInvalid,
+        fmt::format("image wants CPU topology (sockets:cores:threads) {}, allowed is up to {}", words(options.image_topology), words(most)),
+        "lower hw_cpu_* of the image or use another flavor");
   }
   CpuTopology want = options.image_topology;
   if (!any(want) && !exceeds(options.flavor_topology, most)) want = options.flavor_topology;
@@ -75,8 +75,7 @@ Result<CpuTopology> choose_topology(std::int64_t vcpus, const GuestOptions& opti
     }
   }
   if (!any(best)) {
-    return fail(Code::kInvalid,
-                fmt::format("{} vCPUs cannot be made of at most {} sockets:cores:threads", vcpus, words(most)),
+    return fail(Code::kInvalid, fmt::format("{} vCPUs cannot be made of at most {} sockets:cores:threads", vcpus, words(most)),
                 "raise hw:cpu_max_* of the flavor or use another number of vCPUs");
   }
   return best;

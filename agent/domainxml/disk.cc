@@ -17,8 +17,7 @@ Result<std::string> driver_type(const DiskDevice& disk) {
     case DiskFormat::kIso: return "raw";
     case DiskFormat::kQcow2: return "qcow2";
     default:
-      return fail(Code::kInvalid,
-                  fmt::format("disk {} has format '{}'; guests get raw or qcow2", disk.path, to_string(disk.format)));
+      return fail(Code::kInvalid, fmt::format("disk {} has format '{}'; guests get raw or qcow2", disk.path, to_string(disk.format)));
   }
 }
 

@@ -21,8 +21,8 @@ Result<void> check(const GuestSpec& spec) {
     return fail(Code::kInvalid, fmt::format("virt_type '{:.80}' is not known; it must be kvm or qemu", spec.virt_type));
   }
   if (record.flavor.vcpus < 1 || record.flavor.vcpus > kMaxVcpus) {
-    return fail(Code::kInvalid, fmt::format("flavor {:.80} has {} vCPUs; possible are 1 to {}", record.flavor.name,
-                                            record.flavor.vcpus, kMaxVcpus));
+    return fail(Code::kInvalid,
+                fmt::format("flavor {:.80} has {} vCPUs; possible are 1 to {}", record.flavor.name, record.flavor.vcpus, kMaxVcpus));
   }
   if (record.flavor.memory_mib < 1 || record.flavor.memory_mib > kMaxMemoryMib) {
     return fail(Code::kInvalid, fmt::format("flavor {:.80} has {} MiB of memory; possible are 1 to {}", record.flavor.name,

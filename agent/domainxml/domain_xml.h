@@ -17,7 +17,7 @@ struct DiskDevice {
   std::string target;                      // "vda", "hda", "sda"
   std::string bus = "virtio";              // virtio, scsi, sata, ide, usb
   std::string cache = "none";
-  std::string discard;                     // "unmap", "ignore" or empty
+  std::string discard;  // "unmap", "ignore" or empty
   std::string serial;
 };
 
@@ -30,21 +30,21 @@ struct NicDevice {
 
 struct GuestSpec {
   Instance instance;
-  std::string virt_type = "qemu";          // kvm or qemu
+  std::string virt_type = "qemu";  // kvm or qemu
   std::string arch = "x86_64";
-  std::string machine;                     // empty: libvirt's default for the arch ("pc")
-  std::string emulator;                    // path; empty: libvirt chooses
-  std::string cpu_mode;                    // "", none, host-model, host-passthrough, custom, maximum
+  std::string machine;   // empty: libvirt's default for the arch ("pc")
+  std::string emulator;  // path; empty: libvirt chooses
+  std::string cpu_mode;  // "", none, host-model, host-passthrough, custom, maximum
   std::vector<std::string> cpu_models;
   std::vector<std::string> cpu_model_extra_flags;
   std::vector<DiskDevice> disks;
   std::vector<NicDevice> nics;
-  std::string console_log;                 // path; serial and console share it
+  std::string console_log;  // path; serial and console share it
   bool vnc = true;
   std::string vnc_listen = "127.0.0.1";
   std::string rng_dev_path = "/dev/urandom";
   std::int64_t mem_stats_period_seconds = 10;
-  std::string product_version;             // of the agent, for SMBIOS and <nova:package>
+  std::string product_version;  // of the agent, for SMBIOS and <nova:package>
 };
 
 // kInvalid names the property or value that makes no sense (unknown hw_* value, for instance).
@@ -53,8 +53,8 @@ struct GuestSpec {
 // Device choices that follow from image properties (hw_disk_bus, hw_cdrom_bus, hw_vif_model, hw_machine_type, hw_video_model,
 // hw_rng_model, ...): bus and target names for root disk and config drive.
 struct DiskPlan {
-  std::string root_bus, root_target;       // virtio/vda by default
-  std::string cdrom_bus, cdrom_target;     // ide/hda on pc, sata/sda on q35
+  std::string root_bus, root_target;    // virtio/vda by default
+  std::string cdrom_bus, cdrom_target;  // ide/hda on pc, sata/sda on q35
 };
 [[nodiscard]] Result<DiskPlan> plan_disks(const ImageMeta& image, const std::string& machine);
 [[nodiscard]] Result<std::string> vif_model(const ImageMeta& image);

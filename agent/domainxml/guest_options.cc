@@ -61,8 +61,7 @@ const std::vector<Rule>& image_rules() {
       {"hw_disk_bus", Choice{&Options::disk_bus, buses}},
       {"hw_cdrom_bus", Choice{&Options::cdrom_bus, cdrom_buses}},
       {"hw_scsi_model", Choice{&Options::scsi_model, {"virtio-scsi", "lsilogic", "lsisas1068", "lsisas1078", "ibmvscsi"}}},
-      {"hw_vif_model", Choice{&Options::vif_model,
-                              {"virtio", "e1000", "e1000e", "ne2k_pci", "pcnet", "rtl8139", "spapr-vlan", "vmxnet3"}}},
+      {"hw_vif_model", Choice{&Options::vif_model, {"virtio", "e1000", "e1000e", "ne2k_pci", "pcnet", "rtl8139", "spapr-vlan", "vmxnet3"}}},
       {"hw_machine_type", Word{&Options::machine}},
       {"hw_video_model", Choice{&Options::video_model, {"virtio", "vga", "cirrus", "qxl", "vmvga", "bochs", "none"}}},
       {"hw_video_ram", Number{&Options::video_ram_mib, 0, 1024}},
@@ -238,8 +237,7 @@ Result<void> apply(const std::vector<Rule>& rules, const Properties& properties,
     const auto given = properties.find(std::string(rule.name));
     if (given == properties.end()) continue;
     if (const auto allowed = std::visit(Applier{given->second, options}, rule.kind)) {
-      return fail(Code::kInvalid,
-                  fmt::format("{} {} = '{:.80}' is not possible: it must be {}", what, rule.name, given->second, *allowed),
+      return fail(Code::kInvalid, fmt::format("{} {} = '{:.80}' is not possible: it must be {}", what, rule.name, given->second, *allowed),
                   fmt::format("change or remove {} and order again", rule.name));
     }
   }

@@ -16,9 +16,9 @@ struct CpuTopology {
 struct GuestOptions {
   // Empty: the default of the device's converter.
   std::string disk_bus, cdrom_bus, scsi_model, vif_model, machine, video_model, input_bus, pointer_model, rng_model;
-  std::string os_type;                      // "", linux, windows
+  std::string os_type;  // "", linux, windows
   std::string watchdog_action = "disabled";
-  std::string pmu;                          // "", on, off
+  std::string pmu;  // "", on, off
   bool guest_agent = false;
   bool boot_menu = false;
   bool multiqueue = false;

@@ -34,9 +34,7 @@ Node add_text(Node parent, const char* name, const std::string& text) {
 
 Node add_text(Node parent, const char* name, std::int64_t number) { return add_text(parent, name, std::to_string(number)); }
 
-void set(Node node, const char* attribute, const std::string& value) {
-  node.append_attribute(attribute).set_value(value.c_str());
-}
+void set(Node node, const char* attribute, const std::string& value) { node.append_attribute(attribute).set_value(value.c_str()); }
 
 void set(Node node, const char* attribute, std::int64_t value) { set(node, attribute, std::to_string(value)); }
 

@@ -3,6 +3,9 @@
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
 
+#include <ranges>
+#include <set>
+
 #include "agent/journal/run.h"
 #include "agent/journal/strand.h"
 #include "agent/runtime/fault_point.h"
@@ -60,8 +63,8 @@ Result<Accepted> Journal::accept(const Message& message, const std::function<Res
 }
 
 Result<std::optional<Operation>> Journal::take_over(const Verb& verb, const Message& message, Tx& tx, Accepted& accepted) {
-  InstanceAction action{message.request_id, accepted.instance_uuid, verb.action, message.user_id, message.project_id,
-                        tx.now_us(), tx.now_us(), "", {}};
+  InstanceAction action{
+      message.request_id, accepted.instance_uuid, verb.action, message.user_id, message.project_id, tx.now_us(), tx.now_us(), "", {}};
   auto record = verb.accept(message, tx);
   if (!record) {
     accepted.refusal = record.error();
@@ -69,9 +72,9 @@ Result<std::optional<Operation>> Journal::take_over(const Verb& verb, const Mess
     CA_TRY_VOID(settle_refused(verb, message, record.error(), tx));
     action.message = "Error";
     CA_TRY_VOID(tx.start_action(action));
-    CA_TRY_VOID(tx.add_event(accepted.instance_uuid, message.request_id,
-                             {verb.method + "/accept", tx.now_us(), tx.now_us(), "Error",
-                              record.error().chain() + "; " + record.error().action()}));
+    CA_TRY_VOID(tx.add_event(
+        accepted.instance_uuid, message.request_id,
+        {verb.method + "/accept", tx.now_us(), tx.now_us(), "Error", record.error().chain() + "; " + record.error().action()}));
     return std::nullopt;
   }
   record->updated_us = tx.now_us();
@@ -109,7 +112,7 @@ Result<void> Journal::settle_refused(const Verb& verb, const Message& message, c
 
 Result<std::size_t> Journal::recover() {
   CA_TRY(auto open, store_.open_operations());
-  std::size_t resumed = 0;
+  std::vector<std::shared_ptr<Run>> runs;
   for (Operation& op : open) {
     const auto verb = verbs_.find(op.method);
     const bool in_range = verb != verbs_.end() && op.next_step < static_cast<std::int64_t>(verb->second.steps.size());
@@ -120,10 +123,16 @@ Result<std::size_t> Journal::recover() {
     }
     spdlog::info("resuming {} of {} at step {}", verb->second.action, op.instance_uuid,
                  op.next_step < 0 ? "end" : verb->second.steps[static_cast<std::size_t>(op.next_step)].name);
-    enqueue(std::make_shared<Run>(*this, verb->second, std::move(op)));
-    ++resumed;
+    runs.push_back(std::make_shared<Run>(*this, verb->second, std::move(op)));
   }
-  return resumed;
+  // What a later delete ends must know so before it runs another step.
+  std::set<Uuid> deleted;
+  for (const auto& run : std::views::reverse(runs)) {
+    if (deleted.contains(run->op().instance_uuid)) run->cancel();
+    if (run->verb().cancels_others) deleted.insert(run->op().instance_uuid);
+  }
+  for (const auto& run : runs) enqueue(run);
+  return runs.size();
 }
 
 // An operation whose step this agent doesn't have: it ends here rather than leave its instance in a state nobody works on.
@@ -131,7 +140,8 @@ Result<void> Journal::give_up_foreign(Operation op) {
   const auto verb = verbs_.find(op.method);
   return store_.write(Durability::kFsync, [&](Tx& tx) -> Result<void> {
     const Error error = fail(Code::kInternal, fmt::format("{} was begun by another version of the agent, which had other steps", op.method),
-                             "delete the instance, or start that version again").value();
+                             "delete the instance, or start that version again")
+                            .value();
     op.state = Operation::State::kFailed;
     op.error = make_fault(error, tx.now_us());
     CA_TRY_VOID(tx.update_operation(op));

@@ -22,8 +22,8 @@ namespace ca {
 
 struct Accepted {
   Uuid instance_uuid;
-  bool duplicate = false;          // seen before; dropped
-  std::optional<Error> refusal;    // wrong state, unknown instance ...
+  bool duplicate = false;        // seen before; dropped
+  std::optional<Error> refusal;  // wrong state, unknown instance ...
 };
 
 struct JournalStats {
@@ -93,7 +93,7 @@ class Journal {
   std::condition_variable ended_;
   std::map<Uuid, std::unique_ptr<Strand>> strands_;
   std::map<std::string, std::unique_ptr<Gate>> gates_;  // of verbs that have a limit
-  std::size_t running_ = 0;  // runs that a worker drives now
+  std::size_t running_ = 0;                             // runs that a worker drives now
   bool draining_ = false;
   JournalStats stats_;
 };

@@ -13,7 +13,7 @@ struct Message {
   nlohmann::json args = nlohmann::json::object();
   std::string version = "6.0";
   std::string unique_id;
-  std::string msg_id;    // of a call
+  std::string msg_id;  // of a call
   std::string reply_q;
   std::optional<double> timeout_s;
   std::string request_id;

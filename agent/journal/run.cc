@@ -44,9 +44,7 @@ Error error_of(const Fault& fault) {
   return error;
 }
 
-std::string Run::point(const Step& step, std::string_view where) const {
-  return fmt::format("{}/{}:{}", verb_.method, step.name, where);
-}
+std::string Run::point(const Step& step, std::string_view where) const { return fmt::format("{}/{}:{}", verb_.method, step.name, where); }
 
 std::shared_ptr<StepContext> Run::context() const {
   const auto record = journal_.store_.get<Instance>(op_.instance_uuid);
@@ -70,7 +68,8 @@ Run::Next Run::forward(TaskLease& lease) {
   const std::int64_t now = journal_.clock_.wall_us();
   const Step& step = verb_.steps[static_cast<std::size_t>(op_.next_step)];
   if (*cancelled_ && !verb_.must_finish) {
-    return begin_undo(fail(Code::kCancelled, fmt::format("{} was ended by a delete of the instance", verb_.action)).value(), step.name, now);
+    return begin_undo(fail(Code::kCancelled, fmt::format("{} was ended by a delete of the instance", verb_.action)).value(), step.name,
+                      now);
   }
   if (!verb_.must_finish && now > op_.deadline_us) {
     return begin_undo(fail(Code::kTimeout, fmt::format("the deadline of '{}' passed before step {}", verb_.action, step.name)).value(),
@@ -135,7 +134,8 @@ void Run::expired(const Step& step, bool undoing) {
   const auto self = shared_from_this();
   journal_.workers_.submit([self, &step, undoing](TaskLease& lease) {
     Error error = fail(Code::kTimeout, fmt::format("step {} did not end within {} ms", step.name, step.limit.count()),
-                       "look at what it works with (libvirt, the file system, the network), then order it again").value();
+                       "look at what it works with (libvirt, the file system, the network), then order it again")
+                      .value();
     error.step = fmt::format("{}/{}", self->verb_.method, step.name);
     const std::int64_t now = self->journal_.clock_.wall_us();
     const Next next = undoing ? self->undo_failed(step, std::move(error), now) : self->step_failed(step, std::move(error), now);

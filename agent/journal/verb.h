@@ -52,17 +52,17 @@ struct Step {
   std::string name;
   std::chrono::milliseconds limit{60'000};  // of one attempt; a worker past it counts as hung
   StepFunction run;
-  StepFunction undo;                        // may be empty
-  TaskState task = TaskState::kNone;        // task_state while it runs; kNone: unchanged
+  StepFunction undo;                  // may be empty
+  TaskState task = TaskState::kNone;  // task_state while it runs; kNone: unchanged
 };
 
 struct Verb {
-  std::string method;   // of the message, and of the journal
-  std::string action;   // as `server event list` names it
+  std::string method;  // of the message, and of the journal
+  std::string action;  // as `server event list` names it
   Order order = Order::kBuild;
-  bool must_finish = false;    // no deadline; a step's failure is tried again rather than undone (delete)
-  bool cancels_others = false; // makes running operations of the instance end first (delete)
-  std::size_t at_once = 0;     // of all operations of this verb, so many run at the same time; 0: no limit
+  bool must_finish = false;     // no deadline; a step's failure is tried again rather than undone (delete)
+  bool cancels_others = false;  // makes running operations of the instance end first (delete)
+  std::size_t at_once = 0;      // of all operations of this verb, so many run at the same time; 0: no limit
   std::vector<Step> steps;
 
   // Checks the order against the record and says what the record looks like once it is accepted.

@@ -6,7 +6,7 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 
-#include "agent/metadata/base64.h"
+#include "agent/core/base64.h"
 #include "agent/metadata/network_data.h"
 
 namespace ca {
@@ -26,7 +26,7 @@ constexpr std::array<std::string_view, 10> kVersions{"2012-08-10", kGrizzly,    
 // Older EC2 versions are left out by nova's default of [api] config_drive_skip_versions.
 constexpr std::array<std::string_view, 2> kEc2Versions{"2009-04-04", "latest"};
 
-constexpr std::size_t kMaxUserData = 65535;    // nova's MAX_USERDATA_SIZE, of the base64 text
+constexpr std::size_t kMaxUserData = 65535;  // nova's MAX_USERDATA_SIZE, of the base64 text
 constexpr std::size_t kMaxFileBytes = 1 << 20;
 
 bool since(std::string_view version, std::string_view first) { return version >= first; }  // 'l' sorts after digits

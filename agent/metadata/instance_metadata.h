@@ -16,9 +16,9 @@ struct MetadataInput {
   std::vector<Port> ports;
   std::vector<Network> networks;  // of the ports, any order
   std::vector<Subnet> subnets;
-  std::string dhcp_domain;        // "novalocal"
-  std::string random_seed;        // 512 bytes, base64 in meta_data.json
-  std::string admin_pass;         // empty: left out
+  std::string dhcp_domain;  // "novalocal"
+  std::string random_seed;  // 512 bytes, base64 in meta_data.json
+  std::string admin_pass;   // empty: left out
 };
 
 [[nodiscard]] Result<ConfigDriveFiles> instance_metadata(const MetadataInput& input);

@@ -66,8 +66,7 @@ Result<OrderedJson> network_entry(const Address& address, const Port& port, std:
   const std::string id = fmt::format("network{}", number);
   const std::string link = tap_name(port.id);
   if (subnet.enable_dhcp) {
-    return OrderedJson{{"id", id}, {"type", fmt::format("ipv{}_dhcp", subnet.ip_version)}, {"link", link},
-                       {"network_id", port.network_id}};
+    return OrderedJson{{"id", id}, {"type", fmt::format("ipv{}_dhcp", subnet.ip_version)}, {"link", link}, {"network_id", port.network_id}};
   }
   CA_TRY(const std::string mask, netmask(subnet));
   OrderedJson routes = OrderedJson::array();

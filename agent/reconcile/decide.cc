@@ -12,9 +12,7 @@ bool is_off(const Seen& seen) {
 }
 
 // Running, paused or suspended: it holds memory and may write to its disks.
-bool is_up(const Seen& seen) {
-  return seen.kind == Seen::Kind::kThere && !is_off(seen) && seen.state != PowerState::kNoState;
-}
+bool is_up(const Seen& seen) { return seen.kind == Seen::Kind::kThere && !is_off(seen) && seen.state != PowerState::kNoState; }
 
 bool is_running(const Seen& seen) { return seen.kind == Seen::Kind::kThere && seen.state == PowerState::kRunning; }
 
@@ -73,8 +71,7 @@ Decision decide(const Instance& recorded, const Seen& seen, bool has_open_operat
     case VmState::kBuilding:
     case VmState::kDeleted: return leave("the instance is being built or deleted");
     case VmState::kActive: return decide_active(recorded, seen, moment);
-    case VmState::kStopped:
-      return is_up(seen) ? make(Action::kOrderStop, recorded, seen, "it is stopped again") : follow(recorded, seen);
+    case VmState::kStopped: return is_up(seen) ? make(Action::kOrderStop, recorded, seen, "it is stopped again") : follow(recorded, seen);
     case VmState::kPaused:
       if (seen.kind == Seen::Kind::kGone) return without_domain(recorded, seen);
       if (is_off(seen)) return make(Action::kMarkStopped, recorded, seen, "it went off without an order of ours");

@@ -10,13 +10,9 @@ namespace {
 
 constexpr std::int64_t kMibInGib = 1024;
 
-bool same(const Claim& a, const Claim& b) {
-  return a.vcpus == b.vcpus && a.memory_mib == b.memory_mib && a.disk_gib == b.disk_gib;
-}
+bool same(const Claim& a, const Claim& b) { return a.vcpus == b.vcpus && a.memory_mib == b.memory_mib && a.disk_gib == b.disk_gib; }
 
-std::string words(const Claim& claim) {
-  return fmt::format("{} vCPUs, {} MiB, {} GiB", claim.vcpus, claim.memory_mib, claim.disk_gib);
-}
+std::string words(const Claim& claim) { return fmt::format("{} vCPUs, {} MiB, {} GiB", claim.vcpus, claim.memory_mib, claim.disk_gib); }
 
 // Of records that add up to more than a number holds, the sum stays the largest number: nothing fits any more, which is right.
 std::int64_t sum(std::int64_t a, std::int64_t b) {
@@ -54,9 +50,7 @@ std::int64_t Inventory::capacity() const {
   return scaled >= kMost ? static_cast<std::int64_t>(kMost) : static_cast<std::int64_t>(std::max(0.0, scaled));
 }
 
-std::int64_t reserved_disk_gib(std::int64_t reserved_mib) {
-  return reserved_mib / kMibInGib + (reserved_mib % kMibInGib > 0 ? 1 : 0);
-}
+std::int64_t reserved_disk_gib(std::int64_t reserved_mib) { return reserved_mib / kMibInGib + (reserved_mib % kMibInGib > 0 ? 1 : 0); }
 
 ClaimTable::ClaimTable(HostCapacity host) : host_(host) {}
 
@@ -72,8 +66,8 @@ Result<void> ClaimTable::try_claim(const Uuid& uuid, const Claim& claim) {
   const std::scoped_lock lock(mutex_);
   if (const auto held = claims_.find(uuid); held != claims_.end()) {
     if (same(held->second, claim)) return {};
-    return fail(Code::kConflict, fmt::format("instance {} already holds a claim of {} and asks for {}", uuid, words(held->second),
-                                             words(claim)));
+    return fail(Code::kConflict,
+                fmt::format("instance {} already holds a claim of {} and asks for {}", uuid, words(held->second), words(claim)));
   }
   std::string short_of;
   for (const std::string& part : {shortage("vCPUs", "CPUs", claim.vcpus, used_.vcpus, host_.vcpus),

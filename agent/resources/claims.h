@@ -27,9 +27,9 @@ struct Inventory {
 };
 
 struct HostCapacity {
-  Inventory vcpus;       // CPUs
+  Inventory vcpus;  // CPUs
   Inventory memory_mib;
-  Inventory disk_gib;    // of the file system under instances_path
+  Inventory disk_gib;  // of the file system under instances_path
 };
 
 // [DEFAULT] reserved_host_disk_mb in the unit of HostCapacity::disk_gib, rounded up as nova does.

@@ -138,8 +138,7 @@ void WorkerPool::submit(std::function<void(TaskLease&)> run) {
 
 WorkerStats WorkerPool::stats() const {
   const std::lock_guard lock(state_->mutex);
-  return {state_->threads + state_->hung, state_->threads - state_->waiting, state_->hung, state_->queue.size(),
-          state_->hung_total};
+  return {state_->threads + state_->hung, state_->threads - state_->waiting, state_->hung, state_->queue.size(), state_->hung_total};
 }
 
 bool WorkerPool::drain(std::chrono::milliseconds limit) {

@@ -14,15 +14,15 @@ struct Operation {
   enum class State { kOpen, kUndoing, kDone, kFailed };
 
   std::int64_t id = 0;
-  std::string unique_id;      // of the message; at most one operation each
+  std::string unique_id;  // of the message; at most one operation each
   std::string method;
   Uuid instance_uuid;
   std::string request_id;
   Json args;
-  std::string msg_id;         // call: where the reply goes; both empty for a cast
+  std::string msg_id;  // call: where the reply goes; both empty for a cast
   std::string reply_q;
   State state = State::kOpen;
-  std::int64_t next_step = 0; // kOpen: first unfinished; kUndoing: next to undo, counting down, -1 when through
+  std::int64_t next_step = 0;  // kOpen: first unfinished; kUndoing: next to undo, counting down, -1 when through
   Json scratch = Json::object();
   std::optional<Fault> error;
   std::int64_t deadline_us = 0;

@@ -11,12 +11,12 @@ namespace ca {
 template <typename T>
 struct RecordKind;
 
-#define CA_RECORD_KIND(Type, kind_name, id_expr, from)                                  \
-  template <>                                                                           \
-  struct RecordKind<Type> {                                                             \
-    static constexpr std::string_view kName = kind_name;                                \
-    static std::string id(const Type& r) { return id_expr; }                            \
-    static Result<Type> from_json(const Json& json) { return from(json); }              \
+#define CA_RECORD_KIND(Type, kind_name, id_expr, from)                     \
+  template <>                                                              \
+  struct RecordKind<Type> {                                                \
+    static constexpr std::string_view kName = kind_name;                   \
+    static std::string id(const Type& r) { return id_expr; }               \
+    static Result<Type> from_json(const Json& json) { return from(json); } \
   };
 
 CA_RECORD_KIND(Instance, "instance", r.uuid, instance_from_json)

@@ -34,14 +34,38 @@ Result<void> load_rows(Tx& tx, Rows<T>& rows) {
 
 }  // namespace
 
-template <> Rows<Instance>& Tables::rows<Instance>() { return instances; }
-template <> Rows<Flavor>& Tables::rows<Flavor>() { return flavors; }
-template <> Rows<ImageMeta>& Tables::rows<ImageMeta>() { return images; }
-template <> Rows<Network>& Tables::rows<Network>() { return networks; }
-template <> Rows<Subnet>& Tables::rows<Subnet>() { return subnets; }
-template <> Rows<Port>& Tables::rows<Port>() { return ports; }
-template <> Rows<Keypair>& Tables::rows<Keypair>() { return keypairs; }
-template <> Rows<Service>& Tables::rows<Service>() { return services; }
+template <>
+Rows<Instance>& Tables::rows<Instance>() {
+  return instances;
+}
+template <>
+Rows<Flavor>& Tables::rows<Flavor>() {
+  return flavors;
+}
+template <>
+Rows<ImageMeta>& Tables::rows<ImageMeta>() {
+  return images;
+}
+template <>
+Rows<Network>& Tables::rows<Network>() {
+  return networks;
+}
+template <>
+Rows<Subnet>& Tables::rows<Subnet>() {
+  return subnets;
+}
+template <>
+Rows<Port>& Tables::rows<Port>() {
+  return ports;
+}
+template <>
+Rows<Keypair>& Tables::rows<Keypair>() {
+  return keypairs;
+}
+template <>
+Rows<Service>& Tables::rows<Service>() {
+  return services;
+}
 
 Store::Store(std::unique_ptr<Database> db, const Clock& clock) : db_(std::move(db)), clock_(clock) {}
 
@@ -56,9 +80,8 @@ Result<std::unique_ptr<Store>> Store::open(const std::string& path, const Clock&
   CA_TRY(auto db, Database::open(path));
   std::unique_ptr<Store> store(new Store(std::move(db), clock));
   // locking_mode=EXCLUSIVE: a second agent on the same file fails at once instead of doing everything twice.
-  for (const char* pragma :
-       {"PRAGMA locking_mode = EXCLUSIVE", "PRAGMA journal_mode = WAL", "PRAGMA synchronous = FULL",
-        "PRAGMA cache_size = -512", "PRAGMA foreign_keys = ON", "PRAGMA wal_autocheckpoint = 1000"}) {
+  for (const char* pragma : {"PRAGMA locking_mode = EXCLUSIVE", "PRAGMA journal_mode = WAL", "PRAGMA synchronous = FULL",
+                             "PRAGMA cache_size = -512", "PRAGMA foreign_keys = ON", "PRAGMA wal_autocheckpoint = 1000"}) {
     if (auto done = store->db_->exec(pragma); !done) {
       return wrap(std::move(done).error(), "cannot open the store " + path,
                   "is another agent running with the same data_path? If not, the file may be damaged: restore or move it away");
@@ -234,9 +257,9 @@ std::size_t Store::count() const {
   return const_cast<Tables&>(tables_).rows<T>().size();
 }
 
-#define CA_INSTANTIATE(T)                                                          \
-  template std::shared_ptr<const T> Store::get<T>(const std::string&) const;       \
-  template std::vector<std::shared_ptr<const T>> Store::all<T>() const;            \
+#define CA_INSTANTIATE(T)                                                    \
+  template std::shared_ptr<const T> Store::get<T>(const std::string&) const; \
+  template std::vector<std::shared_ptr<const T>> Store::all<T>() const;      \
   template std::size_t Store::count<T>() const;
 CA_INSTANTIATE(Instance)
 CA_INSTANTIATE(Flavor)
@@ -305,8 +328,15 @@ Result<std::vector<InstanceAction>> Store::actions(const Uuid& instance) {
     while (true) {
       CA_TRY(const bool row, select.step());
       if (!row) return {};
-      all.push_back({select.text(0), instance, select.text(1), select.text(2), select.text(3), select.number(4),
-                     select.number(5), select.text(6), {}});
+      all.push_back({select.text(0),
+                     instance,
+                     select.text(1),
+                     select.text(2),
+                     select.text(3),
+                     select.number(4),
+                     select.number(5),
+                     select.text(6),
+                     {}});
     }
   }));
   return all;

@@ -71,7 +71,7 @@ class Store {
   // --- reads of what is not kept in memory; each on the store's thread
   Result<std::vector<Operation>> open_operations();
   Result<std::vector<SpooledMessage>> spooled(std::int64_t after_id, std::size_t limit);
-  Result<std::vector<InstanceAction>> actions(const Uuid& instance);       // newest first, without events
+  Result<std::vector<InstanceAction>> actions(const Uuid& instance);  // newest first, without events
   Result<InstanceAction> action(const Uuid& instance, const std::string& request_id);
   Result<std::optional<std::string>> fact(const std::string& name, const std::string& key);
 

@@ -36,8 +36,10 @@ Result<std::vector<std::string>> Tx::all_text(std::string_view kind) {
 }
 
 Result<void> Tx::put_text(std::string_view kind, const std::string& id, const std::string& text) {
-  return db_.prepare("INSERT INTO record (kind, id, record) VALUES (?, ?, ?) "
-                     "ON CONFLICT (kind, id) DO UPDATE SET record = excluded.record")
+  return db_
+      .prepare(
+          "INSERT INTO record (kind, id, record) VALUES (?, ?, ?) "
+          "ON CONFLICT (kind, id) DO UPDATE SET record = excluded.record")
       .bind(kind)
       .bind(id)
       .bind(text)
@@ -95,10 +97,10 @@ Result<void> Tx::erase(const std::string& id) {
   return {};
 }
 
-#define CA_INSTANTIATE(T)                                       \
-  template Result<T> Tx::get<T>(const std::string&);            \
-  template Result<std::vector<T>> Tx::all<T>();                 \
-  template Result<void> Tx::put<T>(const T&);                   \
+#define CA_INSTANTIATE(T)                            \
+  template Result<T> Tx::get<T>(const std::string&); \
+  template Result<std::vector<T>> Tx::all<T>();      \
+  template Result<void> Tx::put<T>(const T&);        \
   template Result<void> Tx::erase<T>(const std::string&);
 CA_INSTANTIATE(Instance)
 CA_INSTANTIATE(Flavor)
@@ -120,8 +122,10 @@ Result<std::int64_t> Tx::next_number(const std::string& sequence) {
 }
 
 Result<void> Tx::put_fact(const std::string& name, const std::string& key, const std::string& value) {
-  return db_.prepare("INSERT INTO fact (name, key, value) VALUES (?, ?, ?) "
-                     "ON CONFLICT (name) DO UPDATE SET key = excluded.key, value = excluded.value")
+  return db_
+      .prepare(
+          "INSERT INTO fact (name, key, value) VALUES (?, ?, ?) "
+          "ON CONFLICT (name) DO UPDATE SET key = excluded.key, value = excluded.value")
       .bind(name)
       .bind(key)
       .bind(value)
@@ -133,15 +137,10 @@ Result<std::int64_t> Tx::spool_push(const std::string& topic, const std::string&
   return db_.last_insert_id();
 }
 
-Result<void> Tx::spool_erase(std::int64_t id) {
-  return db_.prepare("DELETE FROM spool WHERE id = ?").bind(id).run();
-}
+Result<void> Tx::spool_erase(std::int64_t id) { return db_.prepare("DELETE FROM spool WHERE id = ?").bind(id).run(); }
 
 Result<bool> Tx::mark_seen(const std::string& unique_id) {
-  CA_TRY_VOID(db_.prepare("INSERT OR IGNORE INTO seen_message (unique_id, at_us) VALUES (?, ?)")
-                  .bind(unique_id)
-                  .bind(now_us())
-                  .run());
+  CA_TRY_VOID(db_.prepare("INSERT OR IGNORE INTO seen_message (unique_id, at_us) VALUES (?, ?)").bind(unique_id).bind(now_us()).run());
   return db_.changes() > 0;
 }
 
@@ -178,15 +177,14 @@ Result<void> Tx::update_operation(const Operation& op) {
 }
 
 Result<bool> Tx::has_operation(const std::string& method, const Uuid& instance_uuid) {
-  return db_.prepare("SELECT 1 FROM operation WHERE instance_uuid = ? AND method = ? LIMIT 1")
-      .bind(instance_uuid)
-      .bind(method)
-      .step();
+  return db_.prepare("SELECT 1 FROM operation WHERE instance_uuid = ? AND method = ? LIMIT 1").bind(instance_uuid).bind(method).step();
 }
 
 Result<void> Tx::start_action(const InstanceAction& action) {
-  return db_.prepare("INSERT OR IGNORE INTO action (request_id, instance_uuid, action, user_id, project_id, start_us, "
-                     "updated_us, message) VALUES (?, ?, ?, ?, ?, ?, ?, ?)")
+  return db_
+      .prepare(
+          "INSERT OR IGNORE INTO action (request_id, instance_uuid, action, user_id, project_id, start_us, "
+          "updated_us, message) VALUES (?, ?, ?, ?, ?, ?, ?, ?)")
       .bind(action.request_id)
       .bind(action.instance_uuid)
       .bind(action.action)
@@ -208,8 +206,10 @@ Result<void> Tx::finish_action(const Uuid& instance, const std::string& request_
 }
 
 Result<void> Tx::add_event(const Uuid& instance, const std::string& request_id, const ActionEvent& event) {
-  return db_.prepare("INSERT INTO action_event (instance_uuid, request_id, event, start_us, finish_us, result, details) "
-                     "VALUES (?, ?, ?, ?, ?, ?, ?)")
+  return db_
+      .prepare(
+          "INSERT INTO action_event (instance_uuid, request_id, event, start_us, finish_us, result, details) "
+          "VALUES (?, ?, ?, ?, ?, ?, ?)")
       .bind(instance)
       .bind(request_id)
       .bind(event.event)

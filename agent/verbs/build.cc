@@ -14,18 +14,25 @@ Result<void> check_image_fits(const Instance& instance) {
   const ImageMeta& image = instance.image;
   const Flavor& flavor = instance.flavor;
   if (flavor.memory_mib < image.min_ram_mib) {
-    return fail(Code::kInvalid, fmt::format("Flavor's memory is too small for requested image: {} MiB, the image asks for {} MiB",
-                                            flavor.memory_mib, image.min_ram_mib), "use a larger flavor");
+    return fail(Code::kInvalid,
+                fmt::format("Flavor's memory is too small for requested image: {} MiB, the image asks for {} MiB", flavor.memory_mib,
+                            image.min_ram_mib),
+                "use a larger flavor");
   }
   if (flavor.root_gib == 0) return {};
   if (flavor.root_gib < image.min_disk_gib) {
-    return fail(Code::kInvalid, fmt::format("Flavor's disk is smaller than the minimum size specified in image metadata: {} GiB, "
-                                            "the image asks for {} GiB", flavor.root_gib, image.min_disk_gib), "use a larger flavor");
+    return fail(Code::kInvalid,
+                fmt::format("Flavor's disk is smaller than the minimum size specified in image metadata: {} GiB, "
+                            "the image asks for {} GiB",
+                            flavor.root_gib, image.min_disk_gib),
+                "use a larger flavor");
   }
   const std::int64_t needed = std::max(image.virtual_size_bytes, image.disk_format == DiskFormat::kRaw ? image.size_bytes : 0);
   if (flavor.root_gib * kGib < needed) {
-    return fail(Code::kInvalid, fmt::format("Flavor's disk is too small for requested image: flavor disk is {} bytes, image is {} bytes",
-                                            flavor.root_gib * kGib, needed), "use a larger flavor");
+    return fail(Code::kInvalid,
+                fmt::format("Flavor's disk is too small for requested image: flavor disk is {} bytes, image is {} bytes",
+                            flavor.root_gib * kGib, needed),
+                "use a larger flavor");
   }
   return {};
 }
@@ -68,7 +75,8 @@ Step claim_step(Services& s) {
   Step step{.name = "claim", .limit = std::chrono::seconds(10), .run = {}, .undo = {}, .task = TaskState::kNone};
   step.run = [&s](StepContext& ctx) -> Result<void> {
     const Claim claim = claim_of(ctx.instance());
-    if (s.claims.usage().host.vcpus.total == 0) return fail(Code::kUnavailable, "the host's capacity is not known yet: libvirt was not asked so far");
+    if (s.claims.usage().host.vcpus.total == 0)
+      return fail(Code::kUnavailable, "the host's capacity is not known yet: libvirt was not asked so far");
     CA_TRY_VOID(s.claims.try_claim(ctx.instance().uuid, claim));
     ctx.on_commit([claim](Tx&, Instance& record) -> Result<void> {
       record.claim = claim;
@@ -102,14 +110,9 @@ Verb build_and_run_instance(Services& s) {
   verb.action = "create";
   verb.order = Order::kBuild;
   verb.at_once = static_cast<std::size_t>(s.config.max_concurrent_builds);
-  verb.steps = {claim_step(s),
-                allocate_ports_step(s),
-                fetch_image_step(s),
-                create_disk_step(s),
-                create_config_drive_step(s),
-                with_task(plug_ports_step(s), TaskState::kSpawning),
-                define_step(s, true),
-                start_step(s, true)};
+  verb.steps = {claim_step(s),        allocate_ports_step(s),      fetch_image_step(s),
+                create_disk_step(s),  create_config_drive_step(s), with_task(plug_ports_step(s), TaskState::kSpawning),
+                define_step(s, true), start_step(s, true)};
   verb.accept = [&s](const Message& message, Tx& tx) { return accept_build(s.config, message, tx); };
   verb.on_success = [](Tx& tx, Instance& record) -> Result<void> {
     record.vm_state = VmState::kActive;

@@ -17,9 +17,7 @@ Result<PowerState> seen_state(Services& s, const Uuid& uuid) {
   return state;
 }
 
-bool is_off(PowerState state) {
-  return state == PowerState::kNoState || state == PowerState::kShutdown || state == PowerState::kCrashed;
-}
+bool is_off(PowerState state) { return state == PowerState::kNoState || state == PowerState::kShutdown || state == PowerState::kCrashed; }
 
 Result<void> power_off(Services& s, const Uuid& uuid) {
   CA_TRY(const PowerState state, seen_state(s, uuid));
@@ -96,13 +94,19 @@ Step shutdown_step(Services& s) {
 }
 
 Step power_off_step(Services& s) {
-  return {.name = "power_off", .limit = std::chrono::seconds(90),
-          .run = [&s](StepContext& ctx) { return power_off(s, ctx.instance().uuid); }, .undo = {}, .task = TaskState::kNone};
+  return {.name = "power_off",
+          .limit = std::chrono::seconds(90),
+          .run = [&s](StepContext& ctx) { return power_off(s, ctx.instance().uuid); },
+          .undo = {},
+          .task = TaskState::kNone};
 }
 
 Step undefine_step(Services& s) {
-  return {.name = "undefine", .limit = std::chrono::seconds(60),
-          .run = [&s](StepContext& ctx) { return s.hypervisor.undefine(ctx.instance().uuid); }, .undo = {}, .task = TaskState::kNone};
+  return {.name = "undefine",
+          .limit = std::chrono::seconds(60),
+          .run = [&s](StepContext& ctx) { return s.hypervisor.undefine(ctx.instance().uuid); },
+          .undo = {},
+          .task = TaskState::kNone};
 }
 
 }  // namespace ca

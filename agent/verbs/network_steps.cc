@@ -77,8 +77,11 @@ Step plug_ports_step(Services& s) {
 }
 
 Step unplug_ports_step(Services& s) {
-  return {.name = "unplug_ports", .limit = std::chrono::seconds(120),
-          .run = [&s](StepContext& ctx) { return unplug_all(s, ctx); }, .undo = {}, .task = TaskState::kNone};
+  return {.name = "unplug_ports",
+          .limit = std::chrono::seconds(120),
+          .run = [&s](StepContext& ctx) { return unplug_all(s, ctx); },
+          .undo = {},
+          .task = TaskState::kNone};
 }
 
 }  // namespace ca

@@ -7,13 +7,13 @@
 namespace ca {
 
 // --- network (network_steps.cc, address_steps.cc)
-[[nodiscard]] Step allocate_ports_step(Services& s);      // port, MAC and address records; undo removes them
-[[nodiscard]] Step plug_ports_step(Services& s);          // network up, DHCP entries; undo unplugs
+[[nodiscard]] Step allocate_ports_step(Services& s);  // port, MAC and address records; undo removes them
+[[nodiscard]] Step plug_ports_step(Services& s);      // network up, DHCP entries; undo unplugs
 [[nodiscard]] Step unplug_ports_step(Services& s);
 
 // --- disk (disk_steps.cc)
 [[nodiscard]] Step fetch_image_step(Services& s);
-[[nodiscard]] Step create_disk_step(Services& s);         // directory, root disk, disk.info; undo removes the directory
+[[nodiscard]] Step create_disk_step(Services& s);  // directory, root disk, disk.info; undo removes the directory
 [[nodiscard]] Step create_config_drive_step(Services& s);
 [[nodiscard]] Step remove_directory_step(Services& s);
 

@@ -32,9 +32,7 @@ struct FreeEntry {
 using Writer = std::unique_ptr<archive, FreeArchive>;
 
 Result<void> check_path(const std::string& path) {
-  const auto refuse = [&](const char* why) {
-    return fail(Code::kInvalid, fmt::format("config drive path \"{:.64}\" {}", path, why));
-  };
+  const auto refuse = [&](const char* why) { return fail(Code::kInvalid, fmt::format("config drive path \"{:.64}\" {}", path, why)); };
   if (path.empty() || path.size() > kMaxPath) return refuse("is empty or too long");
   if (path.find('\0') != std::string::npos) return refuse("has a NUL character");
   std::size_t depth = 0;
@@ -66,12 +64,9 @@ Result<void> check_files(const ConfigDriveFiles& files) {
   }
   for (const auto& directory : directories_of(files)) {
     if (files.contains(directory))
-      return fail(Code::kInvalid,
-                  fmt::format("config drive path \"{:.64}\" is a file and a directory", directory));
+      return fail(Code::kInvalid, fmt::format("config drive path \"{:.64}\" is a file and a directory", directory));
   }
-  if (bytes > kMaxBytes)
-    return fail(Code::kTooLarge,
-                fmt::format("a config drive of {} bytes is over the bound of {}", bytes, kMaxBytes));
+  if (bytes > kMaxBytes) return fail(Code::kTooLarge, fmt::format("a config drive of {} bytes is over the bound of {}", bytes, kMaxBytes));
   return {};
 }
 
@@ -80,8 +75,8 @@ tl::unexpected<Error> archive_error(archive* writer, const std::string& path) {
   const int errnum = archive_errno(writer);
   if (errnum > 0) return fail_file(errnum, "cannot write config drive", path);
   const char* text = archive_error_string(writer);
-  return fail(Code::kExternal, fmt::format("libarchive cannot write config drive {}: {}", path,
-                                           text != nullptr ? text : "no reason given"));
+  return fail(Code::kExternal,
+              fmt::format("libarchive cannot write config drive {}: {}", path, text != nullptr ? text : "no reason given"));
 }
 
 // Adds files and directories to one archive; the first refusal ends it.
@@ -108,8 +103,7 @@ class ConfigDriveWriter {
     // The padding serves optical drives. Rock Ridge keeps long names for Linux, Joliet for Windows.
     constexpr const char* kOptions =
         "iso9660:volume-id=config-2,iso9660:publisher=OpenStack "
-        "Nova,iso9660:application-id=compute-agent " COMPUTE_AGENT_VERSION
-        ",iso9660:rockridge=useful,iso9660:joliet,iso9660:!pad";
+        "Nova,iso9660:application-id=compute-agent " COMPUTE_AGENT_VERSION ",iso9660:rockridge=useful,iso9660:joliet,iso9660:!pad";
     CA_TRY_VOID(done(archive_write_set_format_iso9660(writer_.get())));
     CA_TRY_VOID(done(archive_write_set_options(writer_.get(), kOptions)));
     return done(archive_write_open_fd(writer_.get(), file_.fd()));
@@ -144,15 +138,13 @@ Result<void> restore_names(DurableFile& file) {
     std::string_view strict, wanted;
   };
   constexpr std::int64_t kPrimaryDescriptor = std::int64_t{16} * 2048;
-  constexpr std::array kFields{Field{40, 32, "CONFIG_2", "config-2"},
-                               Field{318, 128, "OPENSTACK NOVA", "OpenStack Nova"}};
+  constexpr std::array kFields{Field{40, 32, "CONFIG_2", "config-2"}, Field{318, 128, "OPENSTACK NOVA", "OpenStack Nova"}};
   for (const auto& field : kFields) {
     std::string text(field.size, '\0');
     const ssize_t n = ::pread(file.fd(), text.data(), text.size(), kPrimaryDescriptor + field.at);
     if (n < 0) return fail_file(errno, "cannot read", file.part_path());
     if (!text.starts_with(field.strict)) {
-      return fail(Code::kExternal,
-                  fmt::format("libarchive wrote an unexpected volume descriptor into {}", file.part_path()));
+      return fail(Code::kExternal, fmt::format("libarchive wrote an unexpected volume descriptor into {}", file.part_path()));
     }
     CA_TRY_VOID(file.write_at(kPrimaryDescriptor + field.at, std::as_bytes(std::span(field.wanted))));
   }

@@ -8,26 +8,22 @@ namespace ca {
 
 Result<void> check_disk_spec(const DiskSpec& spec) {
   if (spec.base_virtual_bytes <= 0 || spec.size_bytes <= 0) {
-    return fail(Code::kInvalid, fmt::format("a disk of {} bytes on a base of {} bytes makes no sense",
-                                            spec.size_bytes, spec.base_virtual_bytes));
+    return fail(Code::kInvalid,
+                fmt::format("a disk of {} bytes on a base of {} bytes makes no sense", spec.size_bytes, spec.base_virtual_bytes));
   }
   if (spec.size_bytes < spec.base_virtual_bytes) {
-    return fail(
-        Code::kInvalid,
-        fmt::format(
-            "Flavor's disk is too small for requested image. Flavor disk is {} bytes, image is {} bytes.",
-            spec.size_bytes, spec.base_virtual_bytes),
-        "use a flavor with a root disk at least as large as the image");
+    return fail(Code::kInvalid,
+                fmt::format("Flavor's disk is too small for requested image. Flavor disk is {} bytes, image is {} bytes.", spec.size_bytes,
+                            spec.base_virtual_bytes),
+                "use a flavor with a root disk at least as large as the image");
   }
   CA_TRY(const bool exists, regular_file_exists(spec.base_path));
-  if (!exists)
-    return fail(Code::kNotFound, "the base image " + spec.base_path + " is gone",
-                "order it again: the image is fetched anew");
+  if (!exists) return fail(Code::kNotFound, "the base image " + spec.base_path + " is gone", "order it again: the image is fetched anew");
   if (spec.base_format != DiskFormat::kRaw) return {};
   CA_TRY(const OpenedFile base, open_regular(spec.base_path));
   if (base.info.st_size != spec.base_virtual_bytes) {
-    return fail(Code::kConflict, fmt::format("the base image {} has {} bytes, but its record says {}",
-                                             spec.base_path, base.info.st_size, spec.base_virtual_bytes));
+    return fail(Code::kConflict, fmt::format("the base image {} has {} bytes, but its record says {}", spec.base_path, base.info.st_size,
+                                             spec.base_virtual_bytes));
   }
   return {};
 }

@@ -41,13 +41,10 @@ tl::unexpected<Error> fail_file(int errnum, const std::string& what, const std::
   struct statvfs fs {};
   if (::statvfs(mount.c_str(), &fs) != 0) return fail_errno(errnum, what + " " + path);
   const auto mib = [&](std::uint64_t blocks) { return blocks * fs.f_frsize / (std::uint64_t{1} << 20); };
-  return fail(
-      Code::kNoSpace,
-      fmt::format(
-          "{} {}: no space left on the file system at {} ({} MiB of {} MiB free, {} of {} inodes free{})",
-          what, path, mount, mib(fs.f_bavail), mib(fs.f_blocks), fs.f_favail, fs.f_files,
-          errnum == EDQUOT ? "; over quota" : ""),
-      fmt::format("free space on {}, then try again", mount));
+  return fail(Code::kNoSpace,
+              fmt::format("{} {}: no space left on the file system at {} ({} MiB of {} MiB free, {} of {} inodes free{})", what, path,
+                          mount, mib(fs.f_bavail), mib(fs.f_blocks), fs.f_favail, fs.f_files, errnum == EDQUOT ? "; over quota" : ""),
+              fmt::format("free space on {}, then try again", mount));
 }
 
 Result<OpenedFile> open_regular(const std::string& path) {
@@ -70,12 +67,10 @@ Result<bool> regular_file_exists(const std::string& path) {
     return fail_file(errno, "cannot stat", path);
   }
   if (S_ISREG(info.st_mode)) return true;
-  return fail(Code::kConflict, path + " exists and is not a regular file",
-              "look at what it is and move it away, then try again");
+  return fail(Code::kConflict, path + " exists and is not a regular file", "look at what it is and move it away, then try again");
 }
 
-Result<void> write_all(int fd, std::int64_t offset, std::span<const std::byte> bytes,
-                       const std::string& path) {
+Result<void> write_all(int fd, std::int64_t offset, std::span<const std::byte> bytes, const std::string& path) {
   while (!bytes.empty()) {
     const ssize_t n = ::pwrite(fd, bytes.data(), bytes.size(), offset);
     if (n < 0) {
@@ -114,13 +109,15 @@ DurableFile::DurableFile(std::string path, std::string part_path, UniqueFd fd, m
     : path_(std::move(path)), part_path_(std::move(part_path)), fd_(std::move(fd)), mode_(mode) {}
 
 DurableFile::DurableFile(DurableFile&& other) noexcept
-    : path_(std::move(other.path_)),
-      part_path_(std::exchange(other.part_path_, {})),
-      fd_(std::move(other.fd_)),
-      mode_(other.mode_) {}
+    : path_(std::move(other.path_)), part_path_(std::exchange(other.part_path_, {})), fd_(std::move(other.fd_)), mode_(other.mode_) {}
 
 DurableFile::~DurableFile() {
-  if (!part_path_.empty()) ::unlink(part_path_.c_str());
+  if (part_path_.empty()) return;
+  // Whoever came later may have replaced our part by theirs.
+  struct stat ours {
+  }, there{};
+  if (::fstat(fd_.get(), &ours) != 0 || ::lstat(part_path_.c_str(), &there) != 0) return;
+  if (ours.st_dev == there.st_dev && ours.st_ino == there.st_ino) ::unlink(part_path_.c_str());
 }
 
 Result<DurableFile> DurableFile::create(const std::string& path, mode_t mode) {
@@ -146,8 +143,7 @@ Result<void> DurableFile::set_size(std::int64_t bytes) {
 Result<void> DurableFile::commit() {
   if (::fchmod(fd_.get(), mode_) != 0) return fail_file(errno, "cannot change the mode of", part_path_);
   if (::fsync(fd_.get()) != 0) return fail_file(errno, "cannot sync", part_path_);
-  if (::rename(part_path_.c_str(), path_.c_str()) != 0)
-    return fail_file(errno, "cannot rename into place", path_);
+  if (::rename(part_path_.c_str(), path_.c_str()) != 0) return fail_file(errno, "cannot rename into place", path_);
   part_path_.clear();
   return fsync_parent(path_);
 }

@@ -16,12 +16,10 @@ using ByteSink = std::function<void(std::span<const std::byte>)>;
 
 // Copies `size` bytes of `from` into the empty file `to` and sets its length. `sink` may be empty.
 // What the sink sees is what the copy holds, even when somebody writes to `from` meanwhile.
-[[nodiscard]] Result<void> sparse_copy(int from, const std::string& from_path, int to,
-                                       const std::string& to_path, std::int64_t size,
+[[nodiscard]] Result<void> sparse_copy(int from, const std::string& from_path, int to, const std::string& to_path, std::int64_t size,
                                        const ByteSink& sink = {});
 
 // Every byte of a file in order, holes as zeros.
-[[nodiscard]] Result<void> read_through(int fd, const std::string& path, std::int64_t size,
-                                        const ByteSink& sink);
+[[nodiscard]] Result<void> read_through(int fd, const std::string& path, std::int64_t size, const ByteSink& sink);
 
 }  // namespace ca

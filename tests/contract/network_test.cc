@@ -64,7 +64,8 @@ class NetworkContract : public testing::TestWithParam<NetworkKind> {
     run_program({kIp, "-n", name, "link", "set", "eth0", "up"});
     const auto runner = make_posix_process_runner();
     ProcessSpec spec;
-    spec.argv = {kIp, "netns", "exec", name, "/bin/busybox", "udhcpc", "-i", "eth0", "-n", "-q", "-f", "-t", "5", "-T", "2", "-s", "/bin/true"};
+    spec.argv = {kIp,  "netns", "exec", name, "/bin/busybox", "udhcpc", "-i", "eth0",     "-n",
+                 "-q", "-f",    "-t",   "5",  "-T",           "2",      "-s", "/bin/true"};
     const auto answer = runner->run(spec);
     run_program({kIp, "netns", "del", name});
     return answer ? answer->out + answer->err : answer.error().chain();
@@ -76,7 +77,10 @@ class NetworkContract : public testing::TestWithParam<NetworkKind> {
   std::unique_ptr<HostNetworks> host_networks;
   std::unique_ptr<NetworkDriver> driver;
   Network network{.id = new_uuid(), .name = "demo", .kind = NetworkKind::kNat, .mtu = 1450};
-  Subnet subnet{.id = new_uuid(), .network_id = network.id, .cidr = "10.77.0.0/24", .gateway_ip = "10.77.0.1",
+  Subnet subnet{.id = new_uuid(),
+                .network_id = network.id,
+                .cidr = "10.77.0.0/24",
+                .gateway_ip = "10.77.0.1",
                 .allocation_pools = {{"10.77.0.2", "10.77.0.254"}}};
   Port port;
   std::string bridge;
@@ -216,10 +220,11 @@ TEST_P(NetworkContract, ADestroyedGuestLeavesNoTap) {
   ASSERT_TRUE(driver->plug(network, port, "one"));
   const std::string uuid = new_uuid();
   const std::string tap = tap_name(port.id);
-  const auto defined = hypervisor->define(
-      "<domain type='qemu'><name>instance-" + uuid.substr(0, 8) + "</name><uuid>" + uuid + "</uuid><memory unit='MiB'>32</memory><vcpu>1</vcpu>"
-      "<os><type arch='x86_64'>hvm</type></os><devices><interface type='bridge'><mac address='" + port.mac_address + "'/><source bridge='" + bridge +
-      "'/><target dev='" + tap + "'/><model type='virtio'/></interface></devices></domain>");
+  const auto defined = hypervisor->define("<domain type='qemu'><name>instance-" + uuid.substr(0, 8) + "</name><uuid>" + uuid +
+                                          "</uuid><memory unit='MiB'>32</memory><vcpu>1</vcpu>"
+                                          "<os><type arch='x86_64'>hvm</type></os><devices><interface type='bridge'><mac address='" +
+                                          port.mac_address + "'/><source bridge='" + bridge + "'/><target dev='" + tap +
+                                          "'/><model type='virtio'/></interface></devices></domain>");
   ASSERT_TRUE(defined) << defined.error().chain();
   const auto started = hypervisor->create(uuid);
   ASSERT_TRUE(started) << started.error().chain();

@@ -36,7 +36,8 @@ class QemuTest : public testing::Test {
   }
   std::string xml(const std::string& devices = {}) const {
     return "<domain type='qemu'><name>instance-" + uuid.substr(0, 8) + "</name><uuid>" + uuid +
-           "</uuid><memory unit='MiB'>32</memory><vcpu>1</vcpu><os><type arch='x86_64'>hvm</type></os><features><acpi/></features><devices>" +
+           "</uuid><memory unit='MiB'>32</memory><vcpu>1</vcpu><os><type "
+           "arch='x86_64'>hvm</type></os><features><acpi/></features><devices>" +
            devices + "</devices></domain>";
   }
 
@@ -113,8 +114,9 @@ TEST_F(QemuTest, AMisspeltElementIsRefusedInsteadOfIgnored) {
 }
 
 TEST_F(QemuTest, AGuestThatCannotStartSaysWhy) {
-  ASSERT_TRUE(hypervisor->define(xml("<disk type='file' device='disk'><driver name='qemu' type='raw'/>"
-                                     "<source file='/nonexistent/disk'/><target dev='vda' bus='virtio'/></disk>")));
+  ASSERT_TRUE(
+      hypervisor->define(xml("<disk type='file' device='disk'><driver name='qemu' type='raw'/>"
+                             "<source file='/nonexistent/disk'/><target dev='vda' bus='virtio'/></disk>")));
   const auto result = hypervisor->create(uuid);
   ASSERT_FALSE(result);
   EXPECT_EQ(result.error().code, Code::kExternal);

@@ -29,11 +29,7 @@ void seal_vhdx_block(SparseImage& image, std::int64_t offset, std::int64_t size)
 
 void put_vhd_footer(SparseImage& image, std::int64_t at, std::uint32_t type, std::uint64_t data_offset) {
   // No CHS geometry gives 64 MiB exactly, so the creator is one that qemu takes the size from.
-  image.put(at, "conectix")
-      .be32(at + 8, 2)
-      .be32(at + 12, 0x00010000)
-      .be64(at + 16, data_offset)
-      .put(at + 28, "win ");
+  image.put(at, "conectix").be32(at + 8, 2).be32(at + 12, 0x00010000).be64(at + 16, data_offset).put(at + 28, "win ");
   image.put(at + 36, "Wi2k").be64(at + 40, kSeedVirtualSize).be64(at + 48, kSeedVirtualSize);
   image.be16(at + 56, 963).put(at + 58, "\x08\x11"s).be32(at + 60, type).put(at + 68, "0123456789abcdef");
 }
@@ -43,8 +39,7 @@ void put_guid(SparseImage& image, std::int64_t at, const char* text) {
   constexpr std::array kOrder{6, 4, 2, 0, 11, 9, 16, 14, 19, 21, 24, 26, 28, 30, 32, 34};
   const std::string guid(text);
   std::string bytes;
-  for (const int digit : kOrder)
-    bytes += static_cast<char>(std::stoi(guid.substr(static_cast<std::size_t>(digit), 2), nullptr, 16));
+  for (const int digit : kOrder) bytes += static_cast<char>(std::stoi(guid.substr(static_cast<std::size_t>(digit), 2), nullptr, 16));
   image.put(at, bytes);
 }
 
@@ -69,8 +64,7 @@ SparseImage qcow2_v3_image() {
   return image;
 }
 
-std::int64_t put_qcow2_extension(SparseImage& image, std::int64_t offset, std::uint32_t type,
-                                 const std::string& data) {
+std::int64_t put_qcow2_extension(SparseImage& image, std::int64_t offset, std::uint32_t type, const std::string& data) {
   image.be32(offset, type).be32(offset + 4, static_cast<std::uint32_t>(data.size())).put(offset + 8, data);
   return offset + 8 + static_cast<std::int64_t>((data.size() + 7) / 8 * 8);
 }
@@ -102,16 +96,9 @@ SparseImage vmdk_stream_image() {
 
 SparseImage vdi_image() {
   SparseImage image(2 * kMiB);
-  image.put(0, "<<< QEMU VM Virtual Disk Image >>>\n")
-      .put(0x40, "\x7f\x10\xda\xbe")
-      .le32(0x44, 0x00010001)
-      .le32(0x48, 0x180);
+  image.put(0, "<<< QEMU VM Virtual Disk Image >>>\n").put(0x40, "\x7f\x10\xda\xbe").le32(0x44, 0x00010001).le32(0x48, 0x180);
   image.le32(0x4c, 1).le32(0x154, 512).le32(0x158, 1024).le32(0x168, 512).le64(0x170, kSeedVirtualSize);
-  image.le32(0x178, kMiB)
-      .le32(0x180, 64)
-      .le32(0x184, 1)
-      .put(0x188, "0123456789abcdef")
-      .put(0x198, "fedcba9876543210");
+  image.le32(0x178, kMiB).le32(0x180, 64).le32(0x184, 1).put(0x188, "0123456789abcdef").put(0x198, "fedcba9876543210");
   for (int block = 0; block < 64; ++block) image.le32(512 + 4 * block, block == 0 ? 0 : ~0U);
   return image;
 }
@@ -120,12 +107,8 @@ SparseImage vhd_dynamic_image() {
   SparseImage image(kVhdDynamicFooter + 512);
   put_vhd_footer(image, 0, 3, kVhdDynamicHeader);
   put_vhd_footer(image, kVhdDynamicFooter, 3, kVhdDynamicHeader);
-  image.put(kVhdDynamicHeader, "cxsparse")
-      .be64(kVhdDynamicHeader + 8, ~std::uint64_t{0})
-      .be64(kVhdDynamicHeader + 16, 1536);
-  image.be32(kVhdDynamicHeader + 24, 0x00010000)
-      .be32(kVhdDynamicHeader + 28, 32)
-      .be32(kVhdDynamicHeader + 32, 2 * kMiB);
+  image.put(kVhdDynamicHeader, "cxsparse").be64(kVhdDynamicHeader + 8, ~std::uint64_t{0}).be64(kVhdDynamicHeader + 16, 1536);
+  image.be32(kVhdDynamicHeader + 24, 0x00010000).be32(kVhdDynamicHeader + 28, 32).be32(kVhdDynamicHeader + 32, 2 * kMiB);
   for (int block = 0; block < 32; ++block) image.be32(1536 + 4 * block, ~0U);
   seal_vhd(image);
   return image;
@@ -149,9 +132,7 @@ SparseImage vhdx_image() {
   SparseImage image(8 * kMiB);
   image.put(0, "vhdxfile");
   for (const std::int64_t header : {kVhdxHeader1, kVhdxHeader2}) {
-    image.put(header, "head")
-        .le64(header + 8, header == kVhdxHeader1 ? 6 : 5)
-        .put(header + 16, "0123456789abcdef");
+    image.put(header, "head").le64(header + 8, header == kVhdxHeader1 ? 6 : 5).put(header + 16, "0123456789abcdef");
     image.le16(header + 66, 1).le32(header + 68, kMiB).le64(header + 72, kMiB);
   }
   image.put(kVhdxRegions, "regi").le32(kVhdxRegions + 8, 2);
@@ -169,9 +150,7 @@ SparseImage vhdx_image() {
   item(0, "CAA16737-FA36-4D43-B3B6-33F0AA44E76B", 65536, 8);
   item(1, "2FA54224-CD1B-4876-B211-5DBED83BF4B8", 65544, 8);
   item(2, "8141BF1D-A96F-4709-BA47-F233A8FAAB5F", 65552, 4);
-  image.le32(kVhdxMetadata + 65536, 8 * kMiB)
-      .le64(kVhdxMetadata + 65544, kSeedVirtualSize)
-      .le32(kVhdxMetadata + 65552, 512);
+  image.le32(kVhdxMetadata + 65536, 8 * kMiB).le64(kVhdxMetadata + 65544, kSeedVirtualSize).le32(kVhdxMetadata + 65552, 512);
   seal_vhdx(image);
   return image;
 }
@@ -198,11 +177,7 @@ SparseImage iso_image() {
 
 SparseImage raw_mbr_image() {
   SparseImage image(4 * kMiB);
-  image.put(0, "\xfa\x31\xc0\x8e\xd8"s)
-      .put(446, "\x80\x20\x21\0\x83"s)
-      .le32(454, 2048)
-      .le32(458, 6144)
-      .put(510, "\x55\xaa");
+  image.put(0, "\xfa\x31\xc0\x8e\xd8"s).put(446, "\x80\x20\x21\0\x83"s).le32(454, 2048).le32(458, 6144).put(510, "\x55\xaa");
   return image;
 }
 

@@ -16,8 +16,7 @@ inline constexpr std::int64_t kSeedVirtualSize = 64 * kMiB;
 [[nodiscard]] SparseImage qcow2_v2_image();
 [[nodiscard]] SparseImage qcow2_v3_image();
 // An extension at `offset`; answers the offset behind it.
-std::int64_t put_qcow2_extension(SparseImage& image, std::int64_t offset, std::uint32_t type,
-                                 const std::string& data);
+std::int64_t put_qcow2_extension(SparseImage& image, std::int64_t offset, std::uint32_t type, const std::string& data);
 
 [[nodiscard]] std::string vmdk_descriptor_text(const std::string& create_type);
 [[nodiscard]] SparseImage vmdk_image(const std::string& descriptor);

@@ -25,8 +25,7 @@ std::int64_t take(std::span<const std::uint8_t>& bytes, std::size_t count) {
 }  // namespace
 
 std::string encode_input(const InspectorInput& input) {
-  std::string text(1,
-                   static_cast<char>(static_cast<std::uint8_t>(input.registered) | (input.seal ? kSeal : 0)));
+  std::string text(1, static_cast<char>(static_cast<std::uint8_t>(input.registered) | (input.seal ? kSeal : 0)));
   append(text, static_cast<std::uint64_t>(input.image.size()), 6);
   for (const auto& [offset, page] : input.image.pages()) {
     std::string_view content(reinterpret_cast<const char*>(page.data()), page.size());

@@ -4,15 +4,12 @@
 
 namespace ca::testing {
 
-std::byte& SparseImage::at(std::int64_t offset) {
-  return pages_[offset / kPage * kPage][static_cast<std::size_t>(offset % kPage)];
-}
+std::byte& SparseImage::at(std::int64_t offset) { return pages_[offset / kPage * kPage][static_cast<std::size_t>(offset % kPage)]; }
 
 void SparseImage::copy_out(std::int64_t offset, std::span<std::byte> buffer) const {
   const auto count = static_cast<std::int64_t>(buffer.size());
   std::ranges::fill(buffer, std::byte{0});
-  for (auto page = pages_.lower_bound(offset - kPage + 1);
-       page != pages_.end() && page->first < offset + count; ++page) {
+  for (auto page = pages_.lower_bound(offset - kPage + 1); page != pages_.end() && page->first < offset + count; ++page) {
     const std::int64_t begin = std::max(offset, page->first);
     const std::int64_t end = std::min(offset + count, page->first + kPage);
     std::copy_n(page->second.begin() + (begin - page->first), end - begin, buffer.begin() + (begin - offset));
@@ -21,8 +18,7 @@ void SparseImage::copy_out(std::int64_t offset, std::span<std::byte> buffer) con
 
 Result<void> SparseImage::read_at(std::int64_t offset, std::span<std::byte> buffer) const {
   const auto count = static_cast<std::int64_t>(buffer.size());
-  if (offset < 0 || offset > size_ || size_ - offset < count)
-    return fail(Code::kInvalid, "read outside the image");
+  if (offset < 0 || offset > size_ || size_ - offset < count) return fail(Code::kInvalid, "read outside the image");
   copy_out(offset, buffer);
   return {};
 }
@@ -33,8 +29,7 @@ SparseImage& SparseImage::put(std::int64_t offset, std::string_view bytes) {
 }
 
 SparseImage& SparseImage::number(std::int64_t offset, std::uint64_t value, int count, bool big_endian) {
-  for (int i = 0; i < count; ++i)
-    at(offset + (big_endian ? count - 1 - i : i)) = static_cast<std::byte>(value >> (8 * i));
+  for (int i = 0; i < count; ++i) at(offset + (big_endian ? count - 1 - i : i)) = static_cast<std::byte>(value >> (8 * i));
   return *this;
 }
 
@@ -50,8 +45,6 @@ std::uint64_t SparseImage::get_be(std::int64_t offset, int count) const {
   return value;
 }
 
-void SparseImage::flip(std::int64_t offset, int bit) {
-  at(offset) ^= static_cast<std::byte>(1 << bit);
-}
+void SparseImage::flip(std::int64_t offset, int bit) { at(offset) ^= static_cast<std::byte>(1 << bit); }
 
 }  // namespace ca::testing

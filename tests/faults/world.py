@@ -42,6 +42,12 @@ class World:
         self.network = self.agent.network("net")
         self.standing = {}  # uuid -> (kind of guest, status): left by cases that passed, for cases that need one
 
+    def large_image(self, chance):
+        """One that takes a moment to fetch."""
+        path = self.scratch / "large"
+        path.write_bytes(tiny_guest.image(tiny_guest.POLITE) + chance.randbytes(128 << 20))
+        return self.agent.image(path, "raw", "large")
+
     def wipe(self):
         """After a case that failed: everything goes, so that the next one starts from nothing."""
         self.agent.kill()

@@ -14,8 +14,7 @@ int main(int argc, char** argv) {
   }
   std::filesystem::create_directories(argv[1]);
   for (const auto& seed : ca::testing::image_seeds()) {
-    const auto bytes =
-        ca::testing::encode_input({.registered = seed.format, .seal = true, .image = seed.image});
+    const auto bytes = ca::testing::encode_input({.registered = seed.format, .seal = true, .image = seed.image});
     std::ofstream file(std::filesystem::path(argv[1]) / seed.name, std::ios::binary);
     if (!(file << bytes).flush()) {
       std::fprintf(stderr, "cannot write the seed %s into %s\n", seed.name.c_str(), argv[1]);

@@ -142,7 +142,10 @@ class BridgeNetworkTest : public testing::Test {
   MemoryLinks* links = nullptr;
   std::unique_ptr<NetworkDriver> driver;
   Network network{.id = kId, .name = "demo", .kind = NetworkKind::kNat};
-  Subnet subnet{.id = "33333333-1111-4111-8111-111111111111", .network_id = kId, .cidr = "10.77.0.0/24", .gateway_ip = "10.77.0.1",
+  Subnet subnet{.id = "33333333-1111-4111-8111-111111111111",
+                .network_id = kId,
+                .cidr = "10.77.0.0/24",
+                .gateway_ip = "10.77.0.1",
                 .allocation_pools = {{"10.77.0.2", "10.77.0.254"}}};
   Port port;
   std::future<Result<void>> second;
@@ -195,8 +198,9 @@ TEST_F(BridgeNetworkTest, TheDefaultRouteAndItsHalvesAreNotInTheWay) {
 }
 
 TEST_F(BridgeNetworkTest, AnotherLibvirtNetworkInTheWayIsNamed) {
-  ASSERT_TRUE(networks.define("<network><name>default</name><uuid>99999999-1111-4111-8111-111111111111</uuid><bridge name='virbr0'/>"
-                              "<ip address='10.77.0.129' netmask='255.255.255.128'/></network>"));
+  ASSERT_TRUE(
+      networks.define("<network><name>default</name><uuid>99999999-1111-4111-8111-111111111111</uuid><bridge name='virbr0'/>"
+                      "<ip address='10.77.0.129' netmask='255.255.255.128'/></network>"));
   const auto result = ensure();
   ASSERT_FALSE(result);
   EXPECT_EQ(result.error().code, Code::kConflict);
@@ -303,8 +307,8 @@ TEST_F(BridgeNetworkTest, PlugGivesBackTheAddressThatAnEarlierGuestStillLeases) 
   ASSERT_TRUE(ensure());
   networks.given = {{"fa:16:3e:00:00:99", "10.77.0.5"}, {port.mac_address, "10.77.0.200"}, {"fa:16:3e:00:00:98", "10.77.0.7"}};
   ASSERT_TRUE(driver->plug(network, port, "one"));
-  EXPECT_THAT(links->released, ElementsAre("br22222222-11 10.77.0.1 10.77.0.5 fa:16:3e:00:00:99",
-                                           "br22222222-11 10.77.0.1 10.77.0.200 fa:16:3e:00:00:01"));
+  EXPECT_THAT(links->released,
+              ElementsAre("br22222222-11 10.77.0.1 10.77.0.5 fa:16:3e:00:00:99", "br22222222-11 10.77.0.1 10.77.0.200 fa:16:3e:00:00:01"));
 }
 
 TEST_F(BridgeNetworkTest, UnplugRemovesEntryLeaseAndTapAndMayBeRepeated) {
@@ -313,8 +317,8 @@ TEST_F(BridgeNetworkTest, UnplugRemovesEntryLeaseAndTapAndMayBeRepeated) {
   networks.given = {{port.mac_address, "10.77.0.9"}, {"fa:16:3e:00:00:98", "10.77.0.7"}};
   ASSERT_TRUE(driver->unplug(network, port));
   EXPECT_TRUE(entries().empty());
-  EXPECT_THAT(links->released, ElementsAre("br22222222-11 10.77.0.1 10.77.0.5 fa:16:3e:00:00:01",
-                                           "br22222222-11 10.77.0.1 10.77.0.9 fa:16:3e:00:00:01"));
+  EXPECT_THAT(links->released,
+              ElementsAre("br22222222-11 10.77.0.1 10.77.0.5 fa:16:3e:00:00:01", "br22222222-11 10.77.0.1 10.77.0.9 fa:16:3e:00:00:01"));
   networks.entries.clear();
   ASSERT_TRUE(driver->unplug(network, port));
   EXPECT_THAT(links->removed_taps, ElementsAre("tap55555555-11", "tap55555555-11"));

@@ -13,11 +13,11 @@ namespace ca {
 namespace {
 
 using ::testing::ElementsAre;
+using testing::eventually;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
-using ::testing::SizeIs;
-using testing::eventually;
 using testing::JournalRig;
+using ::testing::SizeIs;
 using testing::uuid_of;
 
 const Uuid kOne = uuid_of(1);
@@ -171,7 +171,8 @@ class SpoolTest : public ::testing::Test {
     return rows ? rows->size() : 0;
   }
   Handler taking() {
-    return Handler([this](const std::string&, const Acknowledge& acknowledge) { return rig.store->write(Durability::kFsync, acknowledge); });
+    return Handler(
+        [this](const std::string&, const Acknowledge& acknowledge) { return rig.store->write(Durability::kFsync, acknowledge); });
   }
 
   JournalRig rig;

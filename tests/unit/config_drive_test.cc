@@ -19,11 +19,10 @@ using namespace testing;
 
 ConfigDriveFiles nova_like_files() {
   ConfigDriveFiles files;
-  for (const auto* version : {"2012-08-10", "2013-04-04", "2013-10-17", "2015-10-15", "2016-06-30",
-                              "2016-10-06", "2017-02-22", "2018-08-27", "2020-10-14", "latest"}) {
+  for (const auto* version : {"2012-08-10", "2013-04-04", "2013-10-17", "2015-10-15", "2016-06-30", "2016-10-06", "2017-02-22",
+                              "2018-08-27", "2020-10-14", "latest"}) {
     const std::string dir = std::string("openstack/") + version + "/";
-    files[dir + "meta_data.json"] =
-        R"({"uuid": "8f056fce-b04e-4956-99e0-d2f8b9ae909a", "name": "Zürich <&> \"x\""})";
+    files[dir + "meta_data.json"] = R"({"uuid": "8f056fce-b04e-4956-99e0-d2f8b9ae909a", "name": "Zürich <&> \"x\""})";
     files[dir + "network_data.json"] = std::string(5000, 'n');
     files[dir + "user_data"] = std::string("#cloud-config\n\0\xff", 16);
     files[dir + "vendor_data2.json"] = "{}";
@@ -48,8 +47,7 @@ ConfigDriveFiles read_iso(const std::string& path) {
     if (const char* same = archive_entry_hardlink(entry)) {
       content = files[same];
     } else if (!content.empty()) {
-      EXPECT_EQ(archive_read_data(reader.get(), content.data(), content.size()),
-                static_cast<la_ssize_t>(content.size()));
+      EXPECT_EQ(archive_read_data(reader.get(), content.data(), content.size()), static_cast<la_ssize_t>(content.size()));
     }
     files[archive_entry_pathname(entry)] = content;
   }
@@ -103,14 +101,13 @@ TEST_F(ConfigDrive, OtherReadersSeeIt) {
   EXPECT_NE(rock_ridge.find("/openstack/2018-08-27/network_data.json\n"), std::string::npos) << rock_ridge;
   const std::string joliet = run({"/usr/bin/isoinfo", "-J", "-f", "-i", path_});
   EXPECT_NE(joliet.find("/openstack/latest/meta_data.json\n"), std::string::npos) << joliet;
-  EXPECT_EQ(run({"/usr/bin/isoinfo", "-R", "-i", path_, "-x", "/openstack/latest/user_data"}),
-            std::string("#cloud-config\n\0\xff", 16));
+  EXPECT_EQ(run({"/usr/bin/isoinfo", "-R", "-i", path_, "-x", "/openstack/latest/user_data"}), std::string("#cloud-config\n\0\xff", 16));
 }
 
 TEST_F(ConfigDrive, APathThatLeavesTheDriveIsRefused) {
-  for (const auto& path : {std::string("/etc/passwd"), std::string("../x"), std::string("a/../../x"),
-                           std::string("a//b"), std::string("a/./b"), std::string(""), std::string("a/"),
-                           std::string("a\0b", 3), std::string("1/2/3/4/5/6/7/8"), std::string(256, 'x')}) {
+  for (const auto& path :
+       {std::string("/etc/passwd"), std::string("../x"), std::string("a/../../x"), std::string("a//b"), std::string("a/./b"),
+        std::string(""), std::string("a/"), std::string("a\0b", 3), std::string("1/2/3/4/5/6/7/8"), std::string(256, 'x')}) {
     const auto written = write_config_drive(path_, {{path, "x"}});
     ASSERT_FALSE(written) << path;
     EXPECT_EQ(written.error().code, Code::kInvalid);

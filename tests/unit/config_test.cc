@@ -158,10 +158,10 @@ TEST_F(ConfigFile, UnknownOptionIsAWarningWithPlaceAndNearestName) {
   const auto loaded = load_config({path}, {});
   ASSERT_TRUE(loaded) << loaded.error().chain();
   ASSERT_EQ(loaded->warnings.size(), 3U);
-  EXPECT_EQ(loaded->warnings[0],
-            path + ":2: option [libvirt] virt_typ is not known: the nearest known name is 'virt_type'");
-  EXPECT_EQ(loaded->warnings[1], path + ":4: option [DEFAULT] resreved_host_memory_mb is not known: the nearest known name is "
-                                        "'reserved_host_memory_mb'");
+  EXPECT_EQ(loaded->warnings[0], path + ":2: option [libvirt] virt_typ is not known: the nearest known name is 'virt_type'");
+  EXPECT_EQ(loaded->warnings[1], path +
+                                     ":4: option [DEFAULT] resreved_host_memory_mb is not known: the nearest known name is "
+                                     "'reserved_host_memory_mb'");
   EXPECT_EQ(loaded->warnings[2], path + ":5: option [DEFAULT] virt_type is not known: it is known as [libvirt] virt_type");
   EXPECT_EQ(loaded->config.virt_type, "auto");
 }
@@ -189,10 +189,9 @@ TEST_F(ConfigFile, SectionsOfOtherServicesAreIgnoredAndMistypedOnesAreNot) {
 }
 
 TEST_F(ConfigFile, OldNamesOfNovaAreTakenWithAWarningAndYieldToTheNewOnes) {
-  const auto loaded = load_config(
-      {write("[image_cache]\nsubdirectory_name = new\n[DEFAULT]\nimage_cache_subdirectory_name = old\n"
-             "vnc_enabled = false\ndhcp_domain = example.org\n")},
-      {});
+  const auto loaded = load_config({write("[image_cache]\nsubdirectory_name = new\n[DEFAULT]\nimage_cache_subdirectory_name = old\n"
+                                         "vnc_enabled = false\ndhcp_domain = example.org\n")},
+                                  {});
   ASSERT_TRUE(loaded) << loaded.error().chain();
   EXPECT_EQ(loaded->config.image_cache_subdirectory_name, "new");
   EXPECT_FALSE(loaded->config.vnc_enabled);
@@ -206,8 +205,7 @@ TEST_F(ConfigFile, BadValueNamesFileLineOptionValueAndWhatIsAllowed) {
   const auto loaded = load_config({path}, {});
   ASSERT_FALSE(loaded);
   EXPECT_EQ(loaded.error().code, Code::kInvalid);
-  EXPECT_EQ(loaded.error().message,
-            path + ":3: [libvirt] virt_type = 'xen' is not allowed: it must be auto, kvm, qemu");
+  EXPECT_EQ(loaded.error().message, path + ":3: [libvirt] virt_type = 'xen' is not allowed: it must be auto, kvm, qemu");
   EXPECT_TRUE(has(refusal("[api]\nport = 70000\n"), "a whole number from 1 to 65535"));
   EXPECT_TRUE(has(refusal("[api]\nport = 80x\n"), "'80x' is not allowed"));
   EXPECT_TRUE(has(refusal("[api]\nport =\n"), "'' is not allowed"));

@@ -33,8 +33,8 @@ TEST(CtlEndpoint, HasHostPortAndPrefix) {
 }
 
 TEST(CtlEndpoint, RefusesWhatItCannotSpeakTo) {
-  for (const char* url : {"https://127.0.0.1", "ftp://x", "127.0.0.1:8774", "http://", "http://h:0", "http://h:70000", "http://h:x", "http://u@h", "http://[::1",
-                          "http://h/a b", "http://h:80\r\nX: y"}) {
+  for (const char* url : {"https://127.0.0.1", "ftp://x", "127.0.0.1:8774", "http://", "http://h:0", "http://h:70000", "http://h:x",
+                          "http://u@h", "http://[::1", "http://h/a b", "http://h:80\r\nX: y"}) {
     const auto endpoint = Endpoint::parse(url);
     ASSERT_FALSE(endpoint) << url;
     EXPECT_EQ(endpoint.error().code, Code::kInvalid) << url;
@@ -72,7 +72,8 @@ TEST(CtlToken, IsMaskedInDebugOutput) {
   FakeAgent agent;
   agent.on("GET", "/compute/v2.1/servers/detail", kNoServers);
   const Outcome outcome = run(agent, {"--debug", "server", "list"});
-  EXPECT_NE(outcome.err.find("REQ: GET " + agent.url() + "/compute/v2.1/servers/detail -H \"X-Auth-Token: ***\""), std::string::npos) << outcome.err;
+  EXPECT_NE(outcome.err.find("REQ: GET " + agent.url() + "/compute/v2.1/servers/detail -H \"X-Auth-Token: ***\""), std::string::npos)
+      << outcome.err;
   EXPECT_NE(outcome.err.find("RESP: [200]"), std::string::npos);
   EXPECT_EQ(outcome.err.find("secret"), std::string::npos);
 }
@@ -87,8 +88,9 @@ TEST(CtlConnection, RefusedSaysToStartTheAgent) {
   const Outcome outcome = run({"server", "list"}, options);
   EXPECT_EQ(outcome.status, 1);
   EXPECT_EQ(outcome.err.substr(0, outcome.err.find(';')),
-            "cannot connect to " + url + ": Connection refused\nwhat to do: start the agent (systemctl start compute-agent, or compute-agent --config-file FILE), "
-            "or name its address with --os-endpoint-override\n");
+            "cannot connect to " + url +
+                ": Connection refused\nwhat to do: start the agent (systemctl start compute-agent, or compute-agent --config-file FILE), "
+                "or name its address with --os-endpoint-override\n");
 }
 
 TEST(CtlConnection, ASilentAgentIsGivenUpAfterTheTimeout) {
@@ -96,7 +98,8 @@ TEST(CtlConnection, ASilentAgentIsGivenUpAfterTheTimeout) {
   agent.on("GET", "/compute/v2.1/servers/detail", FakeReply{.hang = true});
   const Outcome outcome = run(agent, {"server", "list", "--timeout", "0.2"});
   EXPECT_EQ(outcome.status, 1);
-  EXPECT_NE(outcome.err.find("no answer to GET " + agent.url() + "/compute/v2.1/servers/detail within 0.2 s"), std::string::npos) << outcome.err;
+  EXPECT_NE(outcome.err.find("no answer to GET " + agent.url() + "/compute/v2.1/servers/detail within 0.2 s"), std::string::npos)
+      << outcome.err;
 }
 
 TEST(CtlConnection, IsKeptBetweenCalls) {
@@ -119,12 +122,17 @@ TEST(CtlErrors, OfComputeShowMessageCausesAndNextAction) {
   FakeAgent agent;
   agent.on("GET", "/compute/v2.1/servers/detail",
            {{"conflictingRequest",
-             {{"code", 409}, {"message", "cannot list"}, {"agent_code", "NO_SPACE"}, {"causes", {"cannot list", "disk \x1b[31m full", "ENOSPC"}}, {"next_action", "free space"}}}},
+             {{"code", 409},
+              {"message", "cannot list"},
+              {"agent_code", "NO_SPACE"},
+              {"causes", {"cannot list", "disk \x1b[31m full", "ENOSPC"}},
+              {"next_action", "free space"}}}},
            409);
   const Outcome outcome = run(agent, {"server", "list"});
   EXPECT_EQ(outcome.status, 1);
   EXPECT_EQ(outcome.out, "");
-  EXPECT_EQ(outcome.err, "cannot list (HTTP 409) (Request-ID: req-1)\n  because: disk \\x1b[31m full\n  because: ENOSPC\nwhat to do: free space\n");
+  EXPECT_EQ(outcome.err,
+            "cannot list (HTTP 409) (Request-ID: req-1)\n  because: disk \\x1b[31m full\n  because: ENOSPC\nwhat to do: free space\n");
 }
 
 TEST(CtlErrors, OfImageAndNetworkAreReadInTheirShapes) {
@@ -133,10 +141,12 @@ TEST(CtlErrors, OfImageAndNetworkAreReadInTheirShapes) {
     EXPECT_EQ(error.code, Code::kNotFound);
     return error.message;
   };
-  EXPECT_EQ(message(R"({"NeutronError": {"type": "NetworkNotFound", "message": "Network x could not be found.", "detail": ""}})", "application/json"),
+  EXPECT_EQ(message(R"({"NeutronError": {"type": "NetworkNotFound", "message": "Network x could not be found.", "detail": ""}})",
+                    "application/json"),
             "Network x could not be found. (HTTP 404)");
   EXPECT_EQ(message(R"({"NeutronError": "gone"})", "application/json"), "gone (HTTP 404)");
-  EXPECT_EQ(message(R"({"message": "No image x<br /><br />\n\n\n", "code": "404 Not Found", "title": "Not Found"})", "application/json"), "No image x (HTTP 404)");
+  EXPECT_EQ(message(R"({"message": "No image x<br /><br />\n\n\n", "code": "404 Not Found", "title": "Not Found"})", "application/json"),
+            "No image x (HTTP 404)");
   EXPECT_EQ(message("<html><head><title>404 Not Found</title></head><body><h1>404 Not Found</h1>No image<br /></body></html>", "text/html"),
             "404 Not Found 404 Not Found No image (HTTP 404)");
   EXPECT_EQ(message("", "text/plain"), "the agent refused the request (HTTP 404)");
@@ -144,7 +154,8 @@ TEST(CtlErrors, OfImageAndNetworkAreReadInTheirShapes) {
 
 TEST(CtlErrors, AWrongTokenNamesTheFile) {
   FakeAgent agent;
-  agent.on("GET", "/compute/v2.1/servers/detail", {{"error", {{"code", 401}, {"message", "The request you have made requires authentication."}}}}, 401);
+  agent.on("GET", "/compute/v2.1/servers/detail",
+           {{"error", {{"code", 401}, {"message", "The request you have made requires authentication."}}}}, 401);
   const TemporaryFile file("old");
   RunOptions options{.url = agent.url(), .environment = {{"OS_TOKEN", ""}}};
   const Outcome outcome = run({"server", "list", "--token-file", file.path()}, options);
@@ -152,10 +163,12 @@ TEST(CtlErrors, AWrongTokenNamesTheFile) {
 }
 
 TEST(CtlJsonRead, KeepsOnlyTheMembersAskedFor) {
-  const auto page = read_page(R"({"servers": [{"id": "1", "big": [1, {"a": 2}], "image": {"id": "i", "links": []}, "n": null, "f": 1.5, "u": 18446744073709551615}]})",
-                              "servers", std::vector<std::string_view>{"id", "image.id", "n", "f", "u"});
+  const auto page = read_page(
+      R"({"servers": [{"id": "1", "big": [1, {"a": 2}], "image": {"id": "i", "links": []}, "n": null, "f": 1.5, "u": 18446744073709551615}]})",
+      "servers", std::vector<std::string_view>{"id", "image.id", "n", "f", "u"});
   ASSERT_TRUE(page) << page.error().message;
-  EXPECT_EQ(page->items, (std::vector<Json>{{{"id", "1"}, {"image", {{"id", "i"}}}, {"n", nullptr}, {"f", 1.5}, {"u", 18446744073709551615U}}}));
+  EXPECT_EQ(page->items,
+            (std::vector<Json>{{{"id", "1"}, {"image", {{"id", "i"}}}, {"n", nullptr}, {"f", 1.5}, {"u", 18446744073709551615U}}}));
   EXPECT_FALSE(page->more);
 }
 
@@ -166,8 +179,9 @@ TEST(CtlJsonRead, AnImageWithoutTheMemberAskedForStaysAValue) {
 }
 
 TEST(CtlJsonRead, RefusesBrokenAndBottomlessText) {
-  for (const std::string& text : {std::string("{\"a\": "), std::string("{\"a\": 1} x"), std::string("{\"a\": tru}"), std::string("{\"a\": nul}"), std::string(),
-                                  std::string("{\"a\": \"\xff\"}"), "{\"a\": " + std::string(100, '[') + std::string(100, ']') + "}"}) {
+  for (const std::string& text :
+       {std::string("{\"a\": "), std::string("{\"a\": 1} x"), std::string("{\"a\": tru}"), std::string("{\"a\": nul}"), std::string(),
+        std::string("{\"a\": \"\xff\"}"), "{\"a\": " + std::string(100, '[') + std::string(100, ']') + "}"}) {
     const auto json = read_json(text);
     EXPECT_FALSE(json) << text;
     EXPECT_FALSE(read_page(text, "a")) << text;
@@ -197,7 +211,8 @@ TEST(CtlEncode, LeavesNothingThatMeansSomethingInAnAddress) {
 
 std::string decoded(const std::string& text) {
   std::string out(text.size(), '\0');
-  const int size = EVP_DecodeBlock(reinterpret_cast<unsigned char*>(out.data()), reinterpret_cast<const unsigned char*>(text.data()), static_cast<int>(text.size()));
+  const int size = EVP_DecodeBlock(reinterpret_cast<unsigned char*>(out.data()), reinterpret_cast<const unsigned char*>(text.data()),
+                                   static_cast<int>(text.size()));
   EXPECT_GT(size, 0);
   out.resize(static_cast<std::size_t>(size) - static_cast<std::size_t>(std::count(text.begin(), text.end(), '=')));
   return out;

@@ -56,8 +56,9 @@ class CtlCommands : public ::testing::Test {
     agent_.on("GET", "/image/v2/images?name=demo", {{"images", {{{"id", kImage}, {"name", "demo"}}}}});
     agent_.on("GET", std::string("/image/v2/images/") + kImage, {{"id", kImage}, {"name", "demo"}});
     agent_.on("GET", "/image/v2/images", {{"images", {{{"id", kImage}, {"name", "demo"}}}}});
-    agent_.on("GET", "/compute/v2.1/flavors/detail?is_public=None",
-              {{"flavors", {{{"id", "1"}, {"name", "m1.tiny"}, {"extra_specs", {{"a", "b"}, {"hw:x", "y"}}}}, {{"id", "2"}, {"name", "1"}}}}});
+    agent_.on(
+        "GET", "/compute/v2.1/flavors/detail?is_public=None",
+        {{"flavors", {{{"id", "1"}, {"name", "m1.tiny"}, {"extra_specs", {{"a", "b"}, {"hw:x", "y"}}}}, {{"id", "2"}, {"name", "1"}}}}});
     agent_.on("GET", "/network/v2.0/networks?name=net1", {{"networks", {{{"id", "n-1"}, {"name", "net1"}}}}});
   }
 
@@ -87,25 +88,32 @@ TEST_F(CtlCommands, ServerListWithoutNameLookupIsOneCall) {
   agent_.on("GET", kServers + "/detail", {{"servers", {server()}}});
   EXPECT_EQ(ctl({"server", "list", "-n", "-f", "csv"}).out,
             "\"ID\",\"Name\",\"Status\",\"Networks\",\"Image\",\"Flavor\"\n"
-            "\"5f2c7c5e-27e8-4c36-9b9b-1b1f0e8c8a11\",\"demo1\",\"ACTIVE\",\"{'net1': ['10.0.0.5', 'fd00::5']}\",\"70a599e0-31e7-49b7-b260-868f441e862b\",\"m1.tiny\"\n");
+            "\"5f2c7c5e-27e8-4c36-9b9b-1b1f0e8c8a11\",\"demo1\",\"ACTIVE\",\"{'net1': ['10.0.0.5', "
+            "'fd00::5']}\",\"70a599e0-31e7-49b7-b260-868f441e862b\",\"m1.tiny\"\n");
   EXPECT_EQ(agent_.requests().size(), 1U);
 }
 
 TEST_F(CtlCommands, ServerListLongAddsItsColumns) {
   agent_.on("GET", kServers + "/detail", {{"servers", {server("BUILD", "spawning")}}});
   EXPECT_EQ(ctl({"server", "list", "--long", "-f", "json", "--noindent"}).out,
-            "[{\"ID\": \"5f2c7c5e-27e8-4c36-9b9b-1b1f0e8c8a11\", \"Name\": \"demo1\", \"Status\": \"BUILD\", \"Task State\": \"spawning\", \"Power State\": 1, "
-            "\"Networks\": {\"net1\": [\"10.0.0.5\", \"fd00::5\"]}, \"Image Name\": \"demo\", \"Image ID\": \"70a599e0-31e7-49b7-b260-868f441e862b\", "
+            "[{\"ID\": \"5f2c7c5e-27e8-4c36-9b9b-1b1f0e8c8a11\", \"Name\": \"demo1\", \"Status\": \"BUILD\", \"Task State\": \"spawning\", "
+            "\"Power State\": 1, "
+            "\"Networks\": {\"net1\": [\"10.0.0.5\", \"fd00::5\"]}, \"Image Name\": \"demo\", \"Image ID\": "
+            "\"70a599e0-31e7-49b7-b260-868f441e862b\", "
             "\"Flavor\": \"m1.tiny\", \"Availability Zone\": \"nova\", \"Host\": \"host1\", \"Properties\": {\"role\": \"web\"}}]\n");
   const Outcome table = ctl({"server", "list", "--long", "-c", "Power State", "-c", "Properties"});
-  EXPECT_EQ(table.out, "+-------------+------------+\n| Power State | Properties |\n+-------------+------------+\n| Running     | role='web' |\n+-------------+------------+\n");
+  EXPECT_EQ(table.out,
+            "+-------------+------------+\n| Power State | Properties |\n+-------------+------------+\n| Running     | role='web' "
+            "|\n+-------------+------------+\n");
 }
 
 TEST_F(CtlCommands, ServerListSendsItsFilters) {
-  agent_.on("GET", kServers + "/detail?name=a%5E&status=ACTIVE&host=h&power_state=4&flavor=1&image=" + kImage + "&all_tenants=True&marker=" + kId + "&limit=5",
+  agent_.on("GET",
+            kServers + "/detail?name=a%5E&status=ACTIVE&host=h&power_state=4&flavor=1&image=" + kImage + "&all_tenants=True&marker=" + kId +
+                "&limit=5",
             {{"servers", Json::array()}});
-  const Outcome outcome = ctl({"server", "list", "--name", "a^", "--status", "ACTIVE", "--host", "h", "--power-state", "shutdown", "--flavor", "m1.tiny",
-                               "--image", "demo", "--all-projects", "--marker", "demo1", "--limit", "5"});
+  const Outcome outcome = ctl({"server", "list", "--name", "a^", "--status", "ACTIVE", "--host", "h", "--power-state", "shutdown",
+                               "--flavor", "m1.tiny", "--image", "demo", "--all-projects", "--marker", "demo1", "--limit", "5"});
   EXPECT_EQ(outcome.status, 0) << outcome.err;
   EXPECT_EQ(outcome.out, "\n");
 }
@@ -143,7 +151,8 @@ TEST_F(CtlCommands, AnAmbiguousNameIsAnErrorThatListsTheIds) {
   agent_.on("GET", kServers + "?name=web", {{"servers", {{{"id", kId}, {"name", "web"}}, {{"id", kOtherId}, {"name", "web"}}}}});
   const Outcome outcome = ctl({"server", "show", "web"});
   EXPECT_EQ(outcome.status, 1);
-  EXPECT_EQ(outcome.err, std::string("More than one server exists with the name 'web': ") + kId + ", " + kOtherId + "\nwhat to do: give one of these ids instead of the name\n");
+  EXPECT_EQ(outcome.err, std::string("More than one server exists with the name 'web': ") + kId + ", " + kOtherId +
+                             "\nwhat to do: give one of these ids instead of the name\n");
 }
 
 TEST_F(CtlCommands, AnUnknownNameIsAnErrorThatSaysWhereToLook) {
@@ -159,23 +168,55 @@ TEST_F(CtlCommands, ANameWithSpecialCharactersIsNotSentAsAPattern) {
   EXPECT_EQ(ctl({"server", "show", "c++ (1)"}).status, 0);
 }
 
-TEST_F(CtlCommands, AnIdWinsOverAName) {
-  EXPECT_EQ(ctl({"flavor", "show", "1", "-f", "value", "-c", "name"}).out, "m1.tiny\n");
-}
+TEST_F(CtlCommands, AnIdWinsOverAName) { EXPECT_EQ(ctl({"flavor", "show", "1", "-f", "value", "-c", "name"}).out, "m1.tiny\n"); }
 
 TEST_F(CtlCommands, ServerCreateSendsWhatIsAskedFor) {
   const TemporaryFile user_data("#!/bin/sh\necho hi\n");
   agent_.on("POST", kServers, {{"server", {{"id", kId}, {"links", Json::array()}, {"adminPass", "x"}}}}, 202);
   agent_.on("GET", server_path(), {{"server", server("BUILD", "scheduling")}});
-  const Outcome outcome = ctl({"server", "create", "--flavor", "m1.tiny", "--image", "demo", "--nic", "net-id=net1,v4-fixed-ip=10.0.0.9", "--network", "net1", "--key-name", "k",
-                               "--property", "a=b=c", "--user-data", user_data.path(), "--use-config-drive", "--hostname", "h", "--tag", "t", "--max", "2", "demo1", "-f", "value", "-c", "status"});
+  const Outcome outcome = ctl({"server",
+                               "create",
+                               "--flavor",
+                               "m1.tiny",
+                               "--image",
+                               "demo",
+                               "--nic",
+                               "net-id=net1,v4-fixed-ip=10.0.0.9",
+                               "--network",
+                               "net1",
+                               "--key-name",
+                               "k",
+                               "--property",
+                               "a=b=c",
+                               "--user-data",
+                               user_data.path(),
+                               "--use-config-drive",
+                               "--hostname",
+                               "h",
+                               "--tag",
+                               "t",
+                               "--max",
+                               "2",
+                               "demo1",
+                               "-f",
+                               "value",
+                               "-c",
+                               "status"});
   EXPECT_EQ(outcome.status, 0) << outcome.err;
   EXPECT_EQ(outcome.out, "BUILD\n");
-  EXPECT_EQ(agent_.last("POST").json(),
-            (Json{{"server",
-                   {{"name", "demo1"}, {"imageRef", kImage}, {"flavorRef", "1"}, {"min_count", 1}, {"max_count", 2}, {"key_name", "k"}, {"metadata", {{"a", "b=c"}}},
-                    {"user_data", "IyEvYmluL3NoCmVjaG8gaGkK"}, {"config_drive", true}, {"hostname", "h"}, {"tags", {"t"}},
-                    {"networks", {{{"uuid", "n-1"}, {"fixed_ip", "10.0.0.9"}}, {{"uuid", "n-1"}}}}}}}));
+  EXPECT_EQ(agent_.last("POST").json(), (Json{{"server",
+                                               {{"name", "demo1"},
+                                                {"imageRef", kImage},
+                                                {"flavorRef", "1"},
+                                                {"min_count", 1},
+                                                {"max_count", 2},
+                                                {"key_name", "k"},
+                                                {"metadata", {{"a", "b=c"}}},
+                                                {"user_data", "IyEvYmluL3NoCmVjaG8gaGkK"},
+                                                {"config_drive", true},
+                                                {"hostname", "h"},
+                                                {"tags", {"t"}},
+                                                {"networks", {{{"uuid", "n-1"}, {"fixed_ip", "10.0.0.9"}}, {{"uuid", "n-1"}}}}}}}));
 }
 
 TEST_F(CtlCommands, ServerCreateWithoutNetworkAsksForAuto) {
@@ -190,7 +231,8 @@ TEST_F(CtlCommands, ServerCreateWaitsWithGrowingPauses) {
   for (int i = 0; i < 12; ++i) agent_.on("GET", server_path(), {{"server", server("BUILD", "spawning")}});
   agent_.on("GET", server_path(), {{"server", server()}});
   RunOptions options{.url = agent_.url()};
-  const Outcome outcome = run({"server", "create", "--flavor", "m1.tiny", "--image", "demo", "--wait", "demo1", "-f", "value", "-c", "status"}, options);
+  const Outcome outcome =
+      run({"server", "create", "--flavor", "m1.tiny", "--image", "demo", "--wait", "demo1", "-f", "value", "-c", "status"}, options);
   EXPECT_EQ(outcome.out, "ACTIVE\n");
   EXPECT_EQ(outcome.err, "");
   ASSERT_EQ(options.slept_ms.size(), 12U);
@@ -214,8 +256,9 @@ TEST_F(CtlCommands, AFailedBuildEndsTheWaitWithItsFault) {
   const Outcome outcome = ctl({"server", "create", "--flavor", "m1.tiny", "--image", "demo", "--wait", "demo1"});
   EXPECT_EQ(outcome.status, 1);
   EXPECT_EQ(outcome.out, "");
-  EXPECT_EQ(outcome.err, std::string("server demo1 (") + kId + ") went to ERROR\n  because: cannot define the domain\n  because: libvirt: unsupported machine type\n"
-                         "what to do: choose another hw_machine_type\n");
+  EXPECT_EQ(outcome.err, std::string("server demo1 (") + kId +
+                             ") went to ERROR\n  because: cannot define the domain\n  because: libvirt: unsupported machine type\n"
+                             "what to do: choose another hw_machine_type\n");
 }
 
 TEST_F(CtlCommands, ServerDeleteWaitsUntilItIsGone) {
@@ -234,9 +277,10 @@ TEST_F(CtlCommands, ServerDeleteGoesOnAfterAFailureAndEndsWithOne) {
   agent_.on("DELETE", server_path(), FakeReply{.status = 204});
   const Outcome outcome = ctl({"server", "delete", "nobody", "demo1"});
   EXPECT_EQ(outcome.status, 1);
-  EXPECT_EQ(outcome.err, "Failed to delete server 'nobody'\n  because: No server with a name or ID of 'nobody' exists.\n"
-                         "what to do: see which there are: computectl server list\n"
-                         "1 of 2 servers failed to delete.\nwhat to do: see what is said above about each\n");
+  EXPECT_EQ(outcome.err,
+            "Failed to delete server 'nobody'\n  because: No server with a name or ID of 'nobody' exists.\n"
+            "what to do: see which there are: computectl server list\n"
+            "1 of 2 servers failed to delete.\nwhat to do: see what is said above about each\n");
   EXPECT_EQ(agent_.last("DELETE").target, server_path());
 }
 
@@ -257,15 +301,20 @@ TEST_F(CtlCommands, PowerOrdersAreTheActionsOfCompute) {
 TEST_F(CtlCommands, ServerEventsOfADeletedServerAreFoundByItsId) {
   agent_.on("GET", kServers + "?name=" + kId, {{"servers", Json::array()}});
   agent_.on("GET", server_path() + "/os-instance-actions",
-            {{"instanceActions", {{{"request_id", "req-1"}, {"instance_uuid", kId}, {"action", "delete"}, {"start_time", "2026-11-21T05:30:00.000000"}}}}});
+            {{"instanceActions",
+              {{{"request_id", "req-1"}, {"instance_uuid", kId}, {"action", "delete"}, {"start_time", "2026-11-21T05:30:00.000000"}}}}});
   EXPECT_EQ(ctl({"server", "event", "list", kId, "-f", "csv", "--quote", "none"}).out,
             std::string("Request ID,Server ID,Action,Start Time\nreq-1,") + kId + ",delete,2026-11-21T05:30:00.000000\n");
 }
 
 TEST_F(CtlCommands, AServerEventShowsItsSteps) {
-  agent_.on("GET", server_path() + "/os-instance-actions/req-1",
-            {{"instanceAction",
-              {{"action", "create"}, {"message", nullptr}, {"events", {{{"event", "compute_claim"}, {"result", "Success"}}, {{"event", "compute_define"}, {"result", "Error"}, {"details", "no"}}}}}}});
+  agent_.on(
+      "GET", server_path() + "/os-instance-actions/req-1",
+      {{"instanceAction",
+        {{"action", "create"},
+         {"message", nullptr},
+         {"events",
+          {{{"event", "compute_claim"}, {"result", "Success"}}, {{"event", "compute_define"}, {"result", "Error"}, {"details", "no"}}}}}}});
   EXPECT_EQ(ctl({"server", "event", "show", "demo1", "req-1"}).out,
             "+---------+-------------------------------------------------------+\n"
             "| Field   | Value                                                 |\n"
@@ -291,7 +340,14 @@ class CtlImages : public CtlCommands {
   CtlImages() : content_(3000000, 'x'), file_(content_) {
     agent_.on("POST", "/image/v2/images", {{"id", "i-1"}, {"name", "demo"}, {"status", "queued"}}, 201);
     agent_.on("GET", "/image/v2/images/i-1",
-              {{"id", "i-1"}, {"name", "demo"}, {"status", "active"}, {"size", 3000000}, {"virtual_size", nullptr}, {"tags", {"t"}}, {"hw_disk_bus", "scsi"}, {"self", "/v2/images/i-1"}});
+              {{"id", "i-1"},
+               {"name", "demo"},
+               {"status", "active"},
+               {"size", 3000000},
+               {"virtual_size", nullptr},
+               {"tags", {"t"}},
+               {"hw_disk_bus", "scsi"},
+               {"self", "/v2/images/i-1"}});
   }
   std::string content_;
   TemporaryFile file_;
@@ -299,14 +355,23 @@ class CtlImages : public CtlCommands {
 
 TEST_F(CtlImages, CreateSendsMetadataThenTheFile) {
   agent_.on("PUT", "/image/v2/images/i-1/file", FakeReply{.status = 204});
-  const Outcome outcome = ctl({"image", "create", "--disk-format", "qcow2", "--file", file_.path(), "--min-disk", "1", "--property", "hw_disk_bus=scsi", "--public", "--protected", "--tag", "t", "demo"});
+  const Outcome outcome = ctl({"image", "create", "--disk-format", "qcow2", "--file", file_.path(), "--min-disk", "1", "--property",
+                               "hw_disk_bus=scsi", "--public", "--protected", "--tag", "t", "demo"});
   EXPECT_EQ(outcome.status, 0) << outcome.err;
   EXPECT_EQ(outcome.out,
-            "+------------+--------------------+\n| Field      | Value              |\n+------------+--------------------+\n| id         | i-1                |\n"
-            "| name       | demo               |\n| properties | hw_disk_bus='scsi' |\n| size       | 3000000            |\n| status     | active             |\n"
+            "+------------+--------------------+\n| Field      | Value              |\n+------------+--------------------+\n| id         | "
+            "i-1                |\n"
+            "| name       | demo               |\n| properties | hw_disk_bus='scsi' |\n| size       | 3000000            |\n| status     | "
+            "active             |\n"
             "| tags       | t                  |\n+------------+--------------------+\n");
-  EXPECT_EQ(agent_.requests()[0].json(), (Json{{"name", "demo"}, {"disk_format", "qcow2"}, {"container_format", "bare"}, {"min_disk", 1}, {"protected", true},
-                                               {"visibility", "public"}, {"tags", {"t"}}, {"hw_disk_bus", "scsi"}}));
+  EXPECT_EQ(agent_.requests()[0].json(), (Json{{"name", "demo"},
+                                               {"disk_format", "qcow2"},
+                                               {"container_format", "bare"},
+                                               {"min_disk", 1},
+                                               {"protected", true},
+                                               {"visibility", "public"},
+                                               {"tags", {"t"}},
+                                               {"hw_disk_bus", "scsi"}}));
   const FakeRequest put = agent_.last("PUT");
   EXPECT_EQ(put.body, content_);
   EXPECT_EQ(put.headers.at("content-type"), "application/octet-stream");
@@ -341,7 +406,8 @@ TEST_F(CtlImages, AFileThatCannotBeReadMakesNoImage) {
 TEST_F(CtlImages, AnImageRefusedDuringTheUploadIsDeletedAndTheReasonShown) {
   content_.assign(40000000, 'x');
   const TemporaryFile large(content_);
-  FakeReply refusal = json_reply({{"message", "the image has a backing file"}, {"agent_code", "UNSAFE"}, {"next_action", "flatten it"}}, 400);
+  FakeReply refusal =
+      json_reply({{"message", "the image has a backing file"}, {"agent_code", "UNSAFE"}, {"next_action", "flatten it"}}, 400);
   refusal.before_body = true;
   agent_.on("PUT", "/image/v2/images/i-1/file", refusal);
   agent_.on("DELETE", "/image/v2/images/i-1", FakeReply{.status = 204});
@@ -362,14 +428,16 @@ TEST_F(CtlImages, AnUploadShowsABarOnATerminal) {
 TEST_F(CtlImages, SetSendsAPatchThatAddsOrReplaces) {
   agent_.on("PATCH", "/image/v2/images/i-1", Json::object());
   agent_.on("GET", "/image/v2/images?name=one", {{"images", {{{"id", "i-1"}, {"name", "one"}, {"tags", {"a"}}, {"hw_disk_bus", "ide"}}}}});
-  EXPECT_EQ(ctl({"image", "set", "--name", "two", "--property", "hw_disk_bus=scsi", "--property", "a/b~c=1", "--tag", "b", "one"}).status, 0);
+  EXPECT_EQ(ctl({"image", "set", "--name", "two", "--property", "hw_disk_bus=scsi", "--property", "a/b~c=1", "--tag", "b", "one"}).status,
+            0);
   EXPECT_EQ(agent_.last("PATCH").headers.at("content-type"), "application/openstack-images-v2.1-json-patch");
   EXPECT_EQ(agent_.last("PATCH").json(), (Json{{{"op", "replace"}, {"path", "/name"}, {"value", "two"}},
                                                {{"op", "replace"}, {"path", "/tags"}, {"value", {"a", "b"}}},
                                                {{"op", "replace"}, {"path", "/hw_disk_bus"}, {"value", "scsi"}},
                                                {{"op", "add"}, {"path", "/a~1b~0c"}, {"value", "1"}}}));
   EXPECT_EQ(ctl({"image", "unset", "--property", "hw_disk_bus", "--tag", "a", "one"}).status, 0);
-  EXPECT_EQ(agent_.last("PATCH").json(), (Json{{{"op", "replace"}, {"path", "/tags"}, {"value", Json::array()}}, {{"op", "remove"}, {"path", "/hw_disk_bus"}}}));
+  EXPECT_EQ(agent_.last("PATCH").json(),
+            (Json{{{"op", "replace"}, {"path", "/tags"}, {"value", Json::array()}}, {{"op", "remove"}, {"path", "/hw_disk_bus"}}}));
 }
 
 TEST_F(CtlImages, SaveWritesTheFile) {
@@ -383,17 +451,33 @@ TEST_F(CtlImages, SaveWritesTheFile) {
 
 TEST_F(CtlImages, ListIsSortedByNameAndFilteredByProperty) {
   agent_.on("GET", "/image/v2/images?visibility=public",
-            {{"images", {{{"id", "2"}, {"name", "b"}, {"status", "active"}, {"os", "x"}}, {{"id", "1"}, {"name", "a"}, {"status", "queued"}, {"os", "x"}}, {{"id", "3"}, {"name", "c"}}}}});
+            {{"images",
+              {{{"id", "2"}, {"name", "b"}, {"status", "active"}, {"os", "x"}},
+               {{"id", "1"}, {"name", "a"}, {"status", "queued"}, {"os", "x"}},
+               {{"id", "3"}, {"name", "c"}}}}});
   EXPECT_EQ(ctl({"image", "list", "--public", "--property", "os=x", "-f", "value"}).out, "1 a queued\n2 b active\n");
 }
 
 TEST_F(CtlCommands, FlavorCreateSetsItsPropertiesAfterwards) {
-  agent_.on("POST", "/compute/v2.1/flavors", {{"flavor", {{"id", "7"}, {"name", "f"}, {"swap", ""}, {"ram", 64}, {"links", Json::array()}}}});
+  agent_.on("POST", "/compute/v2.1/flavors",
+            {{"flavor", {{"id", "7"}, {"name", "f"}, {"swap", ""}, {"ram", 64}, {"links", Json::array()}}}});
   agent_.on("POST", "/compute/v2.1/flavors/7/os-extra_specs", {{"extra_specs", {{"a", "b"}}}});
-  const Outcome outcome = ctl({"flavor", "create", "--ram", "64", "--property", "a=b", "--private", "--id", "7", "f", "-f", "json", "--noindent"});
-  EXPECT_EQ(outcome.out, "{\"OS-FLV-DISABLED:disabled\": false, \"id\": \"7\", \"name\": \"f\", \"properties\": {\"a\": \"b\"}, \"ram\": 64, \"swap\": 0}\n") << outcome.err;
-  EXPECT_EQ(agent_.requests()[0].json(), (Json{{"flavor", {{"name", "f"}, {"ram", 64}, {"vcpus", 1}, {"disk", 0}, {"id", "7"}, {"OS-FLV-EXT-DATA:ephemeral", 0}, {"swap", 0},
-                                                           {"rxtx_factor", 1.0}, {"os-flavor-access:is_public", false}}}}));
+  const Outcome outcome =
+      ctl({"flavor", "create", "--ram", "64", "--property", "a=b", "--private", "--id", "7", "f", "-f", "json", "--noindent"});
+  EXPECT_EQ(
+      outcome.out,
+      "{\"OS-FLV-DISABLED:disabled\": false, \"id\": \"7\", \"name\": \"f\", \"properties\": {\"a\": \"b\"}, \"ram\": 64, \"swap\": 0}\n")
+      << outcome.err;
+  EXPECT_EQ(agent_.requests()[0].json(), (Json{{"flavor",
+                                                {{"name", "f"},
+                                                 {"ram", 64},
+                                                 {"vcpus", 1},
+                                                 {"disk", 0},
+                                                 {"id", "7"},
+                                                 {"OS-FLV-EXT-DATA:ephemeral", 0},
+                                                 {"swap", 0},
+                                                 {"rxtx_factor", 1.0},
+                                                 {"os-flavor-access:is_public", false}}}}));
 }
 
 TEST_F(CtlCommands, FlavorSetClearsThenSets) {
@@ -408,7 +492,15 @@ TEST_F(CtlCommands, FlavorSetClearsThenSets) {
 
 TEST_F(CtlCommands, FlavorListHasTheClientsColumns) {
   agent_.on("GET", "/compute/v2.1/flavors/detail?is_public=True",
-            {{"flavors", {{{"id", "1"}, {"name", "m1.tiny"}, {"ram", 512}, {"disk", 1}, {"OS-FLV-EXT-DATA:ephemeral", 0}, {"vcpus", 1}, {"os-flavor-access:is_public", true}, {"swap", ""}}}}});
+            {{"flavors",
+              {{{"id", "1"},
+                {"name", "m1.tiny"},
+                {"ram", 512},
+                {"disk", 1},
+                {"OS-FLV-EXT-DATA:ephemeral", 0},
+                {"vcpus", 1},
+                {"os-flavor-access:is_public", true},
+                {"swap", ""}}}}});
   EXPECT_EQ(ctl({"flavor", "list"}).out,
             "+----+---------+-----+------+-----------+-------+-----------+\n| ID | Name    | RAM | Disk | Ephemeral | VCPUs | Is Public |\n"
             "+----+---------+-----+------+-----------+-------+-----------+\n| 1  | m1.tiny | 512 |    1 |         0 |     1 | True      |\n"
@@ -416,11 +508,21 @@ TEST_F(CtlCommands, FlavorListHasTheClientsColumns) {
 }
 
 TEST_F(CtlCommands, NetworkCreateNamesItsKindAndBridge) {
-  agent_.on("POST", "/network/v2.0/networks", {{"network", {{"id", "n-2"}, {"name", "lan"}, {"admin_state_up", true}, {"router:external", false}, {"subnets", Json::array()}}}}, 201);
-  const Outcome outcome = ctl({"network", "create", "--provider-network-type", "bridge", "--provider-physical-network", "br0", "--mtu", "1400", "--share", "--external", "lan"});
+  agent_.on(
+      "POST", "/network/v2.0/networks",
+      {{"network", {{"id", "n-2"}, {"name", "lan"}, {"admin_state_up", true}, {"router:external", false}, {"subnets", Json::array()}}}},
+      201);
+  const Outcome outcome = ctl({"network", "create", "--provider-network-type", "bridge", "--provider-physical-network", "br0", "--mtu",
+                               "1400", "--share", "--external", "lan"});
   EXPECT_EQ(outcome.status, 0) << outcome.err;
-  EXPECT_EQ(agent_.last("POST").json(), (Json{{"network", {{"name", "lan"}, {"admin_state_up", true}, {"provider:network_type", "bridge"}, {"provider:physical_network", "br0"},
-                                                           {"mtu", 1400}, {"shared", true}, {"router:external", true}}}}));
+  EXPECT_EQ(agent_.last("POST").json(), (Json{{"network",
+                                               {{"name", "lan"},
+                                                {"admin_state_up", true},
+                                                {"provider:network_type", "bridge"},
+                                                {"provider:physical_network", "br0"},
+                                                {"mtu", 1400},
+                                                {"shared", true},
+                                                {"router:external", true}}}}));
   EXPECT_NE(outcome.out.find("| admin_state_up            | UP       |\n"), std::string::npos) << outcome.out;
   EXPECT_NE(outcome.out.find("| router:external           | Internal |\n"), std::string::npos) << outcome.out;
   EXPECT_NE(outcome.out.find("| qos_policy_id             | None     |\n"), std::string::npos) << outcome.out;
@@ -428,23 +530,50 @@ TEST_F(CtlCommands, NetworkCreateNamesItsKindAndBridge) {
 
 TEST_F(CtlCommands, SubnetCreateSendsPoolsRoutesAndGateway) {
   agent_.on("POST", "/network/v2.0/subnets",
-            {{"subnet", {{"id", "s-1"}, {"name", "sub1"}, {"allocation_pools", {{{"start", "10.0.0.2"}, {"end", "10.0.0.9"}}}}, {"dns_nameservers", {"10.0.0.1"}}}}}, 201);
-  const std::vector<std::string> words{"subnet", "create", "--network", "net1", "--subnet-range", "10.0.0.0/24", "--allocation-pool", "start=10.0.0.2,end=10.0.0.9",
-                                       "--host-route", "destination=10.1.0.0/16,gateway=10.0.0.1", "--dns-nameserver", "10.0.0.1", "--no-dhcp", "sub1"};
+            {{"subnet",
+              {{"id", "s-1"},
+               {"name", "sub1"},
+               {"allocation_pools", {{{"start", "10.0.0.2"}, {"end", "10.0.0.9"}}}},
+               {"dns_nameservers", {"10.0.0.1"}}}}},
+            201);
+  const std::vector<std::string> words{"subnet",
+                                       "create",
+                                       "--network",
+                                       "net1",
+                                       "--subnet-range",
+                                       "10.0.0.0/24",
+                                       "--allocation-pool",
+                                       "start=10.0.0.2,end=10.0.0.9",
+                                       "--host-route",
+                                       "destination=10.1.0.0/16,gateway=10.0.0.1",
+                                       "--dns-nameserver",
+                                       "10.0.0.1",
+                                       "--no-dhcp",
+                                       "sub1"};
   std::vector<std::string> with_gateway = words;
   with_gateway.insert(with_gateway.end(), {"--gateway", "none"});
   const Outcome outcome = ctl(with_gateway);
   EXPECT_EQ(outcome.status, 0) << outcome.err;
-  EXPECT_EQ(agent_.last("POST").json(), (Json{{"subnet", {{"name", "sub1"}, {"network_id", "n-1"}, {"ip_version", 4}, {"cidr", "10.0.0.0/24"}, {"gateway_ip", nullptr}, {"enable_dhcp", false},
-                                                          {"dns_nameservers", {"10.0.0.1"}}, {"allocation_pools", {{{"start", "10.0.0.2"}, {"end", "10.0.0.9"}}}},
-                                                          {"host_routes", {{{"destination", "10.1.0.0/16"}, {"nexthop", "10.0.0.1"}}}}}}}));
+  EXPECT_EQ(agent_.last("POST").json(), (Json{{"subnet",
+                                               {{"name", "sub1"},
+                                                {"network_id", "n-1"},
+                                                {"ip_version", 4},
+                                                {"cidr", "10.0.0.0/24"},
+                                                {"gateway_ip", nullptr},
+                                                {"enable_dhcp", false},
+                                                {"dns_nameservers", {"10.0.0.1"}},
+                                                {"allocation_pools", {{{"start", "10.0.0.2"}, {"end", "10.0.0.9"}}}},
+                                                {"host_routes", {{{"destination", "10.1.0.0/16"}, {"nexthop", "10.0.0.1"}}}}}}}));
   EXPECT_NE(outcome.out.find("| allocation_pools     | 10.0.0.2-10.0.0.9 |\n"), std::string::npos) << outcome.out;
   ctl(words);
   EXPECT_FALSE(agent_.last("POST").json()["subnet"].contains("gateway_ip"));
 }
 
 TEST_F(CtlCommands, KeypairCreateSendsAPublicKeyAndRefusesAPrivateOne) {
-  agent_.on("POST", "/compute/v2.1/os-keypairs", {{"keypair", {{"name", "k"}, {"fingerprint", "aa:bb"}, {"type", "ssh"}, {"public_key", "ssh-ed25519 AAAA"}, {"user_id", "admin"}}}}, 201);
+  agent_.on(
+      "POST", "/compute/v2.1/os-keypairs",
+      {{"keypair", {{"name", "k"}, {"fingerprint", "aa:bb"}, {"type", "ssh"}, {"public_key", "ssh-ed25519 AAAA"}, {"user_id", "admin"}}}},
+      201);
   const TemporaryFile open("ssh-ed25519 AAAA me\n");
   const Outcome outcome = ctl({"keypair", "create", "--public-key", open.path(), "k"});
   EXPECT_EQ(outcome.status, 0) << outcome.err;
@@ -473,14 +602,16 @@ TEST_F(CtlCommands, AGeneratedPrivateKeyStaysHere) {
 }
 
 TEST_F(CtlCommands, APrivateKeyThatWasNotRegisteredIsRemoved) {
-  agent_.on("POST", "/compute/v2.1/os-keypairs", {{"conflictingRequest", {{"code", 409}, {"message", "Key pair 'k' already exists."}}}}, 409);
+  agent_.on("POST", "/compute/v2.1/os-keypairs", {{"conflictingRequest", {{"code", 409}, {"message", "Key pair 'k' already exists."}}}},
+            409);
   const std::string path = "/tmp/ctl-test-key2-" + std::to_string(::getpid());
   EXPECT_EQ(ctl({"keypair", "create", "--private-key", path, "k"}).status, 1);
   EXPECT_NE(::access(path.c_str(), F_OK), 0);
 }
 
 TEST_F(CtlCommands, ComputeServiceIsFoundByHostAndBinary) {
-  agent_.on("GET", "/compute/v2.1/os-services?host=h&binary=nova-compute", {{"services", {{{"id", "s-1"}, {"binary", "nova-compute"}, {"host", "h"}}}}});
+  agent_.on("GET", "/compute/v2.1/os-services?host=h&binary=nova-compute",
+            {{"services", {{{"id", "s-1"}, {"binary", "nova-compute"}, {"host", "h"}}}}});
   agent_.on("GET", "/compute/v2.1/os-services?host=x&binary=nova-compute", {{"services", Json::array()}});
   agent_.on("PUT", "/compute/v2.1/os-services/s-1", Json::object());
   EXPECT_EQ(ctl({"compute", "service", "set", "--disable", "--disable-reason", "new disks", "h", "nova-compute"}).status, 0);
@@ -493,15 +624,28 @@ TEST_F(CtlCommands, ComputeServiceIsFoundByHostAndBinary) {
 
 TEST_F(CtlCommands, HypervisorsAreAskedForWithTheLastVersionThatCountsThem) {
   agent_.on("GET", "/compute/v2.1/os-hypervisors/detail",
-            {{"hypervisors", {{{"id", "h-1"}, {"hypervisor_hostname", "host1"}, {"hypervisor_type", "QEMU"}, {"host_ip", "127.0.0.1"}, {"state", "up"}, {"vcpus", 2}, {"vcpus_used", 1},
-                               {"memory_mb", 1024}, {"memory_mb_used", 640}}}}});
+            {{"hypervisors",
+              {{{"id", "h-1"},
+                {"hypervisor_hostname", "host1"},
+                {"hypervisor_type", "QEMU"},
+                {"host_ip", "127.0.0.1"},
+                {"state", "up"},
+                {"vcpus", 2},
+                {"vcpus_used", 1},
+                {"memory_mb", 1024},
+                {"memory_mb_used", 640}}}}});
   EXPECT_EQ(ctl({"hypervisor", "list", "--long", "-f", "value"}).out, "h-1 host1 QEMU 127.0.0.1 up 1 2 640 1024\n");
   EXPECT_EQ(agent_.last("GET").headers.at("openstack-api-version"), "compute 2.87");
   agent_.on("GET", "/compute/v2.1/os-hypervisors", {{"hypervisors", {{{"id", "h-1"}, {"hypervisor_hostname", "host1"}}}}});
   agent_.on("GET", "/compute/v2.1/os-hypervisors/h-1",
-            {{"hypervisor", {{"id", "h-1"}, {"service", {{"id", "s"}, {"host", "host1"}}}, {"uptime", " 08:32:11 up 93 days, 18:25, 12 users,  load average: 0.20, 0.12, 0.14"}, {"cpu_info", {{"arch", "x86_64"}}}}}});
+            {{"hypervisor",
+              {{"id", "h-1"},
+               {"service", {{"id", "s"}, {"host", "host1"}}},
+               {"uptime", " 08:32:11 up 93 days, 18:25, 12 users,  load average: 0.20, 0.12, 0.14"},
+               {"cpu_info", {{"arch", "x86_64"}}}}}});
   EXPECT_EQ(ctl({"hypervisor", "show", "host1", "-f", "shell"}).out,
-            "aggregates=\"[]\"\ncpu_info=\"{'arch': 'x86_64'}\"\nhost_time=\"08:32:11\"\nid=\"h-1\"\nload_average=\"0.20, 0.12, 0.14\"\nservice_host=\"host1\"\nservice_id=\"s\"\n"
+            "aggregates=\"[]\"\ncpu_info=\"{'arch': 'x86_64'}\"\nhost_time=\"08:32:11\"\nid=\"h-1\"\nload_average=\"0.20, 0.12, "
+            "0.14\"\nservice_host=\"host1\"\nservice_id=\"s\"\n"
             "uptime=\"93 days, 18:25\"\nusers=\"12\"\n");
   agent_.on("GET", "/compute/v2.1/os-hypervisors/statistics", {{"hypervisor_statistics", {{"count", 1}, {"vcpus", 2}}}});
   EXPECT_EQ(ctl({"hypervisor", "stats", "show", "-f", "value"}).out, "1\n2\n");

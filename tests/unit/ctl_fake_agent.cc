@@ -122,20 +122,20 @@ void FakeAgent::serve(tcp::socket socket) {
 Outcome run(const std::vector<std::string>& words, RunOptions& options) {
   std::ostringstream out;
   std::ostringstream err;
-  const Surroundings surroundings{
-      .out = out,
-      .err = err,
-      .out_is_terminal = options.terminal,
-      .err_is_terminal = options.terminal,
-      .terminal_columns = options.columns,
-      .stdin_fd = options.stdin_fd,
-      .environment = [&](const std::string& name) -> std::optional<std::string> {
-        if (const auto found = options.environment.find(name); found != options.environment.end()) return found->second;
-        if (name == "COMPUTECTL_ENDPOINT" && !options.url.empty()) return options.url;
-        if (name == "OS_TOKEN") return "secret";
-        return std::nullopt;
-      },
-      .sleep = [&](Millis time) { options.slept_ms.push_back(time.count()); }};
+  const Surroundings surroundings{.out = out,
+                                  .err = err,
+                                  .out_is_terminal = options.terminal,
+                                  .err_is_terminal = options.terminal,
+                                  .terminal_columns = options.columns,
+                                  .stdin_fd = options.stdin_fd,
+                                  .environment = [&](const std::string& name) -> std::optional<std::string> {
+                                    if (const auto found = options.environment.find(name); found != options.environment.end())
+                                      return found->second;
+                                    if (name == "COMPUTECTL_ENDPOINT" && !options.url.empty()) return options.url;
+                                    if (name == "OS_TOKEN") return "secret";
+                                    return std::nullopt;
+                                  },
+                                  .sleep = [&](Millis time) { options.slept_ms.push_back(time.count()); }};
   Outcome outcome;
   outcome.status = run_app(words, surroundings);
   outcome.out = out.str();
@@ -151,7 +151,8 @@ Outcome run(const FakeAgent& agent, const std::vector<std::string>& words) {
 TemporaryFile::TemporaryFile(const std::string& content) {
   std::string name = "/tmp/ctl-test-XXXXXX";
   const int fd = ::mkstemp(name.data());
-  if (fd < 0 || ::write(fd, content.data(), content.size()) != static_cast<ssize_t>(content.size())) throw std::runtime_error("cannot write " + name);
+  if (fd < 0 || ::write(fd, content.data(), content.size()) != static_cast<ssize_t>(content.size()))
+    throw std::runtime_error("cannot write " + name);
   ::close(fd);
   path_ = name;
 }

@@ -28,8 +28,8 @@ struct FakeReply {
   int status = 200;
   std::string body;
   std::string content_type = "application/json";
-  bool hang = false;             // never answers
-  bool before_body = false;      // answers and closes when only the head of the request has been read
+  bool hang = false;         // never answers
+  bool before_body = false;  // answers and closes when only the head of the request has been read
 };
 
 [[nodiscard]] FakeReply json_reply(const Json& body, int status = 200);

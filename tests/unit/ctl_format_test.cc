@@ -147,7 +147,8 @@ TEST(CtlCsv, FollowsTheQuoteMode) {
 
 TEST(CtlJson, KeepsTheColumnsOrderAndIsAscii) {
   const Listing listing{.columns = {"Name", "ID", "Tags"},
-                        .rows = {{plain_cell("caf\u00e9"), plain_cell(1.0), list_cell(Json::array())}, {plain_cell(nullptr), plain_cell(true), list_cell({"a"})}}};
+                        .rows = {{plain_cell("caf\u00e9"), plain_cell(1.0), list_cell(Json::array())},
+                                 {plain_cell(nullptr), plain_cell(true), list_cell({"a"})}}};
   EXPECT_EQ(written(listing, {.format = "json"}),
             "[\n  {\n    \"Name\": \"caf\\u00e9\",\n    \"ID\": 1.0,\n    \"Tags\": []\n  },\n"
             "  {\n    \"Name\": null,\n    \"ID\": true,\n    \"Tags\": [\n      \"a\"\n    ]\n  }\n]\n");
@@ -155,9 +156,7 @@ TEST(CtlJson, KeepsTheColumnsOrderAndIsAscii) {
             "[{\"Name\": \"caf\\u00e9\", \"ID\": 1.0, \"Tags\": []}, {\"Name\": null, \"ID\": true, \"Tags\": [\"a\"]}]\n");
 }
 
-TEST(CtlJson, NothingIsAnEmptyList) {
-  EXPECT_EQ(written(Listing{.columns = {"ID"}, .rows = {}}, {.format = "json"}), "[]\n");
-}
+TEST(CtlJson, NothingIsAnEmptyList) { EXPECT_EQ(written(Listing{.columns = {"ID"}, .rows = {}}, {.format = "json"}), "[]\n"); }
 
 TEST(CtlYaml, QuotesTextThatReadsAsAnotherType) {
   Details details;
@@ -177,10 +176,10 @@ TEST(CtlYaml, QuotesTextThatReadsAsAnotherType) {
 }
 
 TEST(CtlYaml, ListsAndMappingsAreBlocks) {
-  const Listing listing{.columns = {"Name", "Networks", "Tags"},
-                        .rows = {{plain_cell("demo1"), dict_of_lists_cell({{"net1", {"10.0.0.5", "10.0.0.6"}}}), list_cell(Json::array())}}};
-  EXPECT_EQ(written(listing, {.format = "yaml"}),
-            "- Name: demo1\n  Networks:\n    net1:\n    - 10.0.0.5\n    - 10.0.0.6\n  Tags: []\n");
+  const Listing listing{
+      .columns = {"Name", "Networks", "Tags"},
+      .rows = {{plain_cell("demo1"), dict_of_lists_cell({{"net1", {"10.0.0.5", "10.0.0.6"}}}), list_cell(Json::array())}}};
+  EXPECT_EQ(written(listing, {.format = "yaml"}), "- Name: demo1\n  Networks:\n    net1:\n    - 10.0.0.5\n    - 10.0.0.6\n  Tags: []\n");
   EXPECT_EQ(written(Listing{.columns = {"ID"}, .rows = {}}, {.format = "yaml"}), "[]\n");
 }
 
@@ -203,7 +202,10 @@ TEST(CtlColumns, KeepTheTablesOrderAndUnknownOnesAreAnErrorThatListsThem) {
 
 TEST(CtlSort, GoesByTheFirstColumnAndPutsNoneLast) {
   const Listing listing{.columns = {"A", "B"},
-                        .rows = {{plain_cell("x"), plain_cell(10)}, {plain_cell("y"), plain_cell(nullptr)}, {plain_cell("a"), plain_cell(9)}, {plain_cell("b"), plain_cell(10)}}};
+                        .rows = {{plain_cell("x"), plain_cell(10)},
+                                 {plain_cell("y"), plain_cell(nullptr)},
+                                 {plain_cell("a"), plain_cell(9)},
+                                 {plain_cell("b"), plain_cell(10)}}};
   EXPECT_EQ(written(listing, {.format = "value", .sort_columns = {"B", "A", "nonsense"}}), "a 9\nb 10\nx 10\ny None\n");
   EXPECT_EQ(written(listing, {.format = "value", .sort_columns = {"B"}, .sort_descending = true}), "y None\nx 10\nb 10\na 9\n");
 }
@@ -217,7 +219,9 @@ TEST(CtlWrap, BreaksWhereTextwrapBreaks) {
 }
 
 TEST(CtlConsole, KeepsTextAndColoursAndDropsWhatDrivesTheTerminal) {
-  EXPECT_EQ(console_text_for_terminal("a\x1b[2Jb\x1b[1;31mred\x1b[0m\x1b]0;title\x07\tc\r\n\x1b[6n\x1b(B\x07" "d\xff\x1b[31"), "ab\x1b[1;31mred\x1b[0m\tc\r\nd?");
+  EXPECT_EQ(console_text_for_terminal("a\x1b[2Jb\x1b[1;31mred\x1b[0m\x1b]0;title\x07\tc\r\n\x1b[6n\x1b(B\x07"
+                                      "d\xff\x1b[31"),
+            "ab\x1b[1;31mred\x1b[0m\tc\r\nd?");
 }
 
 TEST(CtlPython, ReprQuotesAsPythonDoes) {

@@ -52,8 +52,9 @@ TEST(CtlParser, UniqueBeginningsOfCommandsAndOptionsCount) {
   const ParsedLine line = parsed({"serv", "li", "--no-name"});
   EXPECT_EQ(line.command->name, "server list");
   EXPECT_TRUE(line.args.has("no-name-lookup"));
-  EXPECT_NE(usage_error({"server", "list", "--changes", "x"}).find("ambiguous option: --changes could match --changes-before, --changes-since"),
-            std::string::npos);
+  EXPECT_NE(
+      usage_error({"server", "list", "--changes", "x"}).find("ambiguous option: --changes could match --changes-before, --changes-since"),
+      std::string::npos);
 }
 
 TEST(CtlParser, TheLongestCommandWins) {
@@ -61,40 +62,47 @@ TEST(CtlParser, TheLongestCommandWins) {
   EXPECT_EQ(parsed({"hypervisor", "stats", "show"}).command->name, "hypervisor stats show");
 }
 
-TEST(CtlParser, WordsAfterTwoDashesAreNoOptions) {
-  EXPECT_EQ(parsed({"server", "show", "--", "--wait"}).args.text("<server>"), "--wait");
-}
+TEST(CtlParser, WordsAfterTwoDashesAreNoOptions) { EXPECT_EQ(parsed({"server", "show", "--", "--wait"}).args.text("<server>"), "--wait"); }
 
 TEST(CtlParser, WhatIsMissingOrTooMuchIsNamed) {
-  EXPECT_NE(usage_error({"server", "show"}).find("computectl server show: error: the following arguments are required: <server>"), std::string::npos);
+  EXPECT_NE(usage_error({"server", "show"}).find("computectl server show: error: the following arguments are required: <server>"),
+            std::string::npos);
   EXPECT_NE(usage_error({"server", "create", "x"}).find("the following arguments are required: --flavor, --image"), std::string::npos);
   EXPECT_NE(usage_error({"server", "show", "a", "b"}).find("unrecognized arguments: b"), std::string::npos);
   EXPECT_NE(usage_error({"server", "show", ""}).find("argument <server>: is empty"), std::string::npos);
   EXPECT_NE(usage_error({"server", "list", "--name"}).find("argument --name: expected one argument"), std::string::npos);
-  EXPECT_NE(usage_error({"server", "list", "--statuss", "x"}).find("unrecognized arguments: --statuss (did you mean --status?)"), std::string::npos);
+  EXPECT_NE(usage_error({"server", "list", "--statuss", "x"}).find("unrecognized arguments: --statuss (did you mean --status?)"),
+            std::string::npos);
   EXPECT_NE(usage_error({"server", "list", "--long=1"}).find("argument --long: ignored explicit argument '1'"), std::string::npos);
 }
 
 TEST(CtlParser, BadValuesAreNamed) {
   EXPECT_NE(usage_error({"server", "list", "--limit", "many"}).find("argument --limit: invalid int value: 'many'"), std::string::npos);
-  EXPECT_NE(usage_error({"server", "list", "-f", "xml"}).find("argument -f/--format: invalid choice: 'xml' (choose from 'csv', 'json', 'table', 'value', 'yaml')"),
+  EXPECT_NE(usage_error({"server", "list", "-f", "xml"})
+                .find("argument -f/--format: invalid choice: 'xml' (choose from 'csv', 'json', 'table', 'value', 'yaml')"),
             std::string::npos);
-  EXPECT_NE(usage_error({"image", "create", "x", "--property", "novalue"}).find("Expected 'key=value' type, but got: novalue"), std::string::npos);
+  EXPECT_NE(usage_error({"image", "create", "x", "--property", "novalue"}).find("Expected 'key=value' type, but got: novalue"),
+            std::string::npos);
   EXPECT_NE(usage_error({"console", "log", "show", "x", "--lines", "-3"}).find("argument --lines: '-3' is negative"), std::string::npos);
-  EXPECT_NE(usage_error({"server", "create", "x", "--flavor", "f", "--image", "i", "--nic", "net=5"}).find("Invalid argument net=5; argument must be of form"),
+  EXPECT_NE(usage_error({"server", "create", "x", "--flavor", "f", "--image", "i", "--nic", "net=5"})
+                .find("Invalid argument net=5; argument must be of form"),
             std::string::npos);
-  EXPECT_NE(usage_error({"server", "create", "x", "--flavor", "f", "--image", "i", "--nic", "net-id=1,port-id=2"}).find("not both"), std::string::npos);
-  EXPECT_NE(usage_error({"subnet", "create", "x", "--network", "n", "--subnet-range", "r", "--allocation-pool", "start=1"}).find("Expected 'start=...,end=...'"),
+  EXPECT_NE(usage_error({"server", "create", "x", "--flavor", "f", "--image", "i", "--nic", "net-id=1,port-id=2"}).find("not both"),
+            std::string::npos);
+  EXPECT_NE(usage_error({"subnet", "create", "x", "--network", "n", "--subnet-range", "r", "--allocation-pool", "start=1"})
+                .find("Expected 'start=...,end=...'"),
             std::string::npos);
 }
 
 TEST(CtlParser, OptionsThatExcludeEachOtherAreRefused) {
-  EXPECT_NE(usage_error({"server", "reboot", "--soft", "--hard", "x"}).find("argument --hard: not allowed with argument --soft"), std::string::npos);
+  EXPECT_NE(usage_error({"server", "reboot", "--soft", "--hard", "x"}).find("argument --hard: not allowed with argument --soft"),
+            std::string::npos);
 }
 
 TEST(CtlParser, AnUnknownCommandIsAnsweredWithTheNearest) {
   const std::string text = usage_error({"servr", "list"});
-  EXPECT_TRUE(text.starts_with("computectl: 'servr list' is not a computectl command. See 'computectl --help'.\nDid you mean one of these?\n  server list"))
+  EXPECT_TRUE(text.starts_with(
+      "computectl: 'servr list' is not a computectl command. See 'computectl --help'.\nDid you mean one of these?\n  server list"))
       << text;
   const std::string known_noun = usage_error({"server", "resurrect"});
   EXPECT_NE(known_noun.find("\n  server reboot"), std::string::npos) << known_noun;
@@ -131,7 +139,8 @@ TEST(CtlHelp, OfEveryCommandNamesItsOptionsAndItsArguments) {
     EXPECT_TRUE(help.starts_with("usage: computectl " + std::string(command.name))) << help;
     for (const Option& option : command.options) {
       EXPECT_FALSE(option.help.empty()) << command.name << " " << option.names;
-      for (const auto name : split_words(option.names)) EXPECT_NE(help.find(std::string(name)), std::string::npos) << command.name << " " << name;
+      for (const auto name : split_words(option.names))
+        EXPECT_NE(help.find(std::string(name)), std::string::npos) << command.name << " " << name;
     }
     for (const Positional& positional : command.positionals) EXPECT_NE(help.find("\n  " + std::string(positional.name)), std::string::npos);
   }

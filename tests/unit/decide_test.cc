@@ -10,14 +10,23 @@ namespace {
 
 using Action = Decision::Action;
 
-constexpr std::array kVmStates{VmState::kBuilding, VmState::kActive,      VmState::kPaused,  VmState::kSuspended,
-                               VmState::kStopped,  VmState::kRescued,     VmState::kResized, VmState::kSoftDeleted,
-                               VmState::kDeleted,  VmState::kError,       VmState::kShelved, VmState::kShelvedOffloaded};
-constexpr std::array kTasks{TaskState::kNone,          TaskState::kScheduling,    TaskState::kBlockDeviceMapping,
-                            TaskState::kNetworking,    TaskState::kSpawning,      TaskState::kPoweringOn,
-                            TaskState::kPoweringOff,   TaskState::kRebooting,     TaskState::kRebootPending,
-                            TaskState::kRebootStarted, TaskState::kRebootingHard, TaskState::kRebootPendingHard,
-                            TaskState::kRebootStartedHard, TaskState::kDeleting};
+constexpr std::array kVmStates{VmState::kBuilding, VmState::kActive,  VmState::kPaused,  VmState::kSuspended,
+                               VmState::kStopped,  VmState::kRescued, VmState::kResized, VmState::kSoftDeleted,
+                               VmState::kDeleted,  VmState::kError,   VmState::kShelved, VmState::kShelvedOffloaded};
+constexpr std::array kTasks{TaskState::kNone,
+                            TaskState::kScheduling,
+                            TaskState::kBlockDeviceMapping,
+                            TaskState::kNetworking,
+                            TaskState::kSpawning,
+                            TaskState::kPoweringOn,
+                            TaskState::kPoweringOff,
+                            TaskState::kRebooting,
+                            TaskState::kRebootPending,
+                            TaskState::kRebootStarted,
+                            TaskState::kRebootingHard,
+                            TaskState::kRebootPendingHard,
+                            TaskState::kRebootStartedHard,
+                            TaskState::kDeleting};
 constexpr std::array kPowers{PowerState::kNoState,  PowerState::kRunning, PowerState::kPaused,
                              PowerState::kShutdown, PowerState::kCrashed, PowerState::kSuspended};
 
@@ -114,18 +123,10 @@ struct Row {
   const char* actions;
 };
 constexpr Row kRows[] = {
-    {VmState::kBuilding, "......."},
-    {VmState::kActive, "SPPPSSX"},
-    {VmState::kPaused, "SPAPSSP"},
-    {VmState::kSuspended, "PPAPPPP"},
-    {VmState::kStopped, "PPXXPPX"},
-    {VmState::kRescued, "PPPPPPP"},
-    {VmState::kResized, "PPPPPPP"},
-    {VmState::kSoftDeleted, "PPPPPPP"},
-    {VmState::kDeleted, "......."},
-    {VmState::kError, "PPPPPPP"},
-    {VmState::kShelved, "PPPPPPP"},
-    {VmState::kShelvedOffloaded, "PPPPPPP"},
+    {VmState::kBuilding, "......."},  {VmState::kActive, "SPPPSSX"},      {VmState::kPaused, "SPAPSSP"},
+    {VmState::kSuspended, "PPAPPPP"}, {VmState::kStopped, "PPXXPPX"},     {VmState::kRescued, "PPPPPPP"},
+    {VmState::kResized, "PPPPPPP"},   {VmState::kSoftDeleted, "PPPPPPP"}, {VmState::kDeleted, "......."},
+    {VmState::kError, "PPPPPPP"},     {VmState::kShelved, "PPPPPPP"},     {VmState::kShelvedOffloaded, "PPPPPPP"},
 };
 
 Action expected_action(char letter, bool power_differs) {
@@ -147,8 +148,8 @@ TEST(Decide, IdleInstancesFollowTheTable) {
       for (const PowerState power : kPowers) {
         const Decision decision = decide(recorded_as(row.vm, TaskState::kNone, power), columns[column], false);
         EXPECT_EQ(decision.action, expected_action(row.actions[column], power != columns[column].state))
-            << to_string(row.vm) << ", column " << column << ", recorded " << to_string(power) << ": "
-            << to_string(decision.action) << ", " << decision.reason;
+            << to_string(row.vm) << ", column " << column << ", recorded " << to_string(power) << ": " << to_string(decision.action) << ", "
+            << decision.reason;
       }
     }
   }

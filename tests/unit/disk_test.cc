@@ -7,6 +7,7 @@
 
 #include "drivers/disk/qcow2/qcow2_backend.h"
 #include "drivers/disk/raw/raw_backend.h"
+#include "drivers/files/durable_file.h"
 #include "drivers/process/posix/posix_process_runner.h"
 #include "tests/unit/scratch_dir.h"
 
@@ -22,16 +23,10 @@ constexpr std::int64_t kGiB = 1 << 30;
 class Disks : public ::testing::Test {
  protected:
   // A base of 1 MiB with data at both ends.
-  void SetUp() override {
-    write_text(base_, std::string(1000, 'a') + std::string(kMiB - 2000, '\0') + std::string(1000, 'z'));
-  }
+  void SetUp() override { write_text(base_, std::string(1000, 'a') + std::string(kMiB - 2000, '\0') + std::string(1000, 'z')); }
 
   DiskSpec spec(std::int64_t size) {
-    return {.path = disk_,
-            .base_path = base_,
-            .base_format = DiskFormat::kRaw,
-            .base_virtual_bytes = kMiB,
-            .size_bytes = size};
+    return {.path = disk_, .base_path = base_, .base_format = DiskFormat::kRaw, .base_virtual_bytes = kMiB, .size_bytes = size};
   }
 
   void expect_refused(DiskBackend& backend, const DiskSpec& wanted, Code code, const std::string& words) {
@@ -49,6 +44,18 @@ class Disks : public ::testing::Test {
   std::unique_ptr<DiskBackend> qcow2_ = make_qcow2_backend();
   std::unique_ptr<DiskBackend> raw_ = make_raw_backend();
 };
+
+TEST_F(Disks, DroppedFileTakesOnlyItsOwnPartWithIt) {
+  auto first = DurableFile::create(disk_, 0600);
+  ASSERT_TRUE(first);
+  {
+    auto second = DurableFile::create(disk_, 0600);  // replaces the first one's part
+    ASSERT_TRUE(second);
+    { const DurableFile dropped = *std::move(first); }
+    EXPECT_TRUE(std::filesystem::exists(disk_ + ".part"));
+  }
+  EXPECT_FALSE(std::filesystem::exists(disk_ + ".part"));
+}
 
 class QemuChecked : public Disks {
  protected:
@@ -79,8 +86,8 @@ class QemuChecked : public Disks {
 };
 
 TEST_F(QemuChecked, OverlaysMeanWhatQemuImgWouldHaveWritten) {
-  for (const std::int64_t size : {kMiB, kMiB + 1, kMiB + 512, 512 * kMiB, 512 * kMiB + 512, kGiB, 20 * kGiB,
-                                  2048 * kGiB, 5000 * kGiB + 513}) {
+  for (const std::int64_t size :
+       {kMiB, kMiB + 1, kMiB + 512, 512 * kMiB, 512 * kMiB + 512, kGiB, 20 * kGiB, 2048 * kGiB, 5000 * kGiB + 513}) {
     SCOPED_TRACE(size);
     std::filesystem::remove(disk_);
     const auto made = qcow2_->create(spec(size));
@@ -147,8 +154,7 @@ TEST_F(QemuChecked, TheLongestBackingNameFits) {
 
 TEST_F(Disks, ASizeSmallerThanTheImageIsRefusedWithBothNumbers) {
   for (DiskBackend* backend : {qcow2_.get(), raw_.get()}) {
-    expect_refused(*backend, spec(kMiB - 1), Code::kInvalid,
-                   "Flavor disk is 1048575 bytes, image is 1048576 bytes");
+    expect_refused(*backend, spec(kMiB - 1), Code::kInvalid, "Flavor disk is 1048575 bytes, image is 1048576 bytes");
     expect_refused(*backend, spec(0), Code::kInvalid, "makes no sense");
   }
   expect_refused(*qcow2_, spec(std::int64_t{1} << 52), Code::kInvalid, "up to 2251799813685248 bytes");

@@ -142,8 +142,7 @@ TEST_P(Golden, XmlFitsLibvirtsSchema) {
 }
 
 INSTANTIATE_TEST_SUITE_P(All, Golden,
-                         ::testing::Values("kvm_defaults", "qemu_defaults", "q35_tuned_kvm", "windows_kvm",
-                                           "bare_and_hostile_name"),
+                         ::testing::Values("kvm_defaults", "qemu_defaults", "q35_tuned_kvm", "windows_kvm", "bare_and_hostile_name"),
                          [](const auto& info) { return info.param; });
 
 TEST(Golden, SchemaCheckRefusesWhatIsNoDomain) {
@@ -159,8 +158,7 @@ TEST(DomainXml, HostileNamesStayText) {
   pugi::xml_document document;
   ASSERT_TRUE(document.load_string(xml->c_str()));
   const auto instance = document.child("domain").child("metadata").child("nova:instance");
-  EXPECT_STREQ(instance.child("nova:name").text().get(),
-               "</nova:name><devices a=\"1\"> & $(reboot) \xEF\xBF\xBD \xC3\xA9 ]]>");
+  EXPECT_STREQ(instance.child("nova:name").text().get(), "</nova:name><devices a=\"1\"> & $(reboot) \xEF\xBF\xBD \xC3\xA9 ]]>");
   EXPECT_STREQ(instance.child("nova:flavor").attribute("name").value(), "a\"b<c>");
   EXPECT_EQ(document.select_nodes("//devices").size(), 1U);
 }
@@ -177,21 +175,21 @@ std::string refusal(GuestSpec spec) {
 }
 
 TEST(DomainXml, UnknownPropertyValuesAreRefusedWithThoseAllowed) {
-  for (const auto& [name, value, part] : std::vector<std::array<std::string, 3>>{
-           {"hw_disk_bus", "floppy", "virtio, scsi, sata, ide, usb"},
-           {"hw_vif_model", "ne3k", "rtl8139"},
-           {"hw_video_model", "matrox", "cirrus"},
-           {"hw_rng_model", "quantum", "one of virtio"},
-           {"hw_input_bus", "ps2", "usb, virtio"},
-           {"hw_pointer_model", "ball", "usbtablet"},
-           {"hw_watchdog_action", "bite", "poweroff"},
-           {"hw_machine_type", "pc' evil='1", "a machine type such as"},
-           {"hw_qemu_guest_agent", "maybe", "true or false"},
-           {"hw_cpu_cores", "0", "a whole number from 1"},
-           {"hw_video_ram", "many", "a whole number from 0"},
-           {"hw_firmware_type", "uefi", "does not support"},
-           {"hw_tpm_version", "2.0", "does not support"},
-           {"os_type", "plan9", "linux, windows"}}) {
+  for (const auto& [name, value, part] :
+       std::vector<std::array<std::string, 3>>{{"hw_disk_bus", "floppy", "virtio, scsi, sata, ide, usb"},
+                                               {"hw_vif_model", "ne3k", "rtl8139"},
+                                               {"hw_video_model", "matrox", "cirrus"},
+                                               {"hw_rng_model", "quantum", "one of virtio"},
+                                               {"hw_input_bus", "ps2", "usb, virtio"},
+                                               {"hw_pointer_model", "ball", "usbtablet"},
+                                               {"hw_watchdog_action", "bite", "poweroff"},
+                                               {"hw_machine_type", "pc' evil='1", "a machine type such as"},
+                                               {"hw_qemu_guest_agent", "maybe", "true or false"},
+                                               {"hw_cpu_cores", "0", "a whole number from 1"},
+                                               {"hw_video_ram", "many", "a whole number from 0"},
+                                               {"hw_firmware_type", "uefi", "does not support"},
+                                               {"hw_tpm_version", "2.0", "does not support"},
+                                               {"os_type", "plan9", "linux, windows"}}) {
     GuestSpec spec = small();
     spec.instance.image.properties[name] = value;
     const std::string message = refusal(spec);
@@ -200,14 +198,14 @@ TEST(DomainXml, UnknownPropertyValuesAreRefusedWithThoseAllowed) {
 }
 
 TEST(DomainXml, ExtraSpecsThatCannotBeHonouredAreRefused) {
-  for (const auto& [name, value, part] : std::vector<std::array<std::string, 3>>{
-           {"hw:cpu_policy", "dedicated", "does not support"},
-           {"hw:mem_page_size", "large", "does not support"},
-           {"hw:numa_cpus.0", "0,1", "is not supported; known are hw:cpu_sockets"},
-           {"quota:disk_read_everything", "1", "is not supported"},
-           {"quota:cpu_shares", "1", "a whole number from 2 to 262144"},
-           {"quota:vif_inbound_peak", "10", "without quota:vif_inbound_average"},
-           {"hw:watchdog_action", "bark", "reset"}}) {
+  for (const auto& [name, value, part] :
+       std::vector<std::array<std::string, 3>>{{"hw:cpu_policy", "dedicated", "does not support"},
+                                               {"hw:mem_page_size", "large", "does not support"},
+                                               {"hw:numa_cpus.0", "0,1", "is not supported; known are hw:cpu_sockets"},
+                                               {"quota:disk_read_everything", "1", "is not supported"},
+                                               {"quota:cpu_shares", "1", "a whole number from 2 to 262144"},
+                                               {"quota:vif_inbound_peak", "10", "without quota:vif_inbound_average"},
+                                               {"hw:watchdog_action", "bark", "reset"}}) {
     GuestSpec spec = small();
     spec.instance.flavor.extra_specs[name] = value;
     const std::string message = refusal(spec);
@@ -217,8 +215,8 @@ TEST(DomainXml, ExtraSpecsThatCannotBeHonouredAreRefused) {
 
 TEST(DomainXml, ValuesThatAskForNothingAreTaken) {
   GuestSpec spec = small();
-  spec.instance.flavor.extra_specs = {{"hw:cpu_policy", "shared"}, {"aggregate_instance_extra_specs:ssd", "true"},
-                                      {"resources:VGPU", "0"}, {"hw:serial_port_count", "2"}};
+  spec.instance.flavor.extra_specs = {
+      {"hw:cpu_policy", "shared"}, {"aggregate_instance_extra_specs:ssd", "true"}, {"resources:VGPU", "0"}, {"hw:serial_port_count", "2"}};
   spec.instance.image.properties = {{"hw_firmware_type", "bios"}, {"hw_anything", "x"}, {"architecture", "x86_64"}};
   EXPECT_TRUE(domain_xml(spec));
 }
@@ -265,14 +263,13 @@ TEST(DomainXml, TopologyFollowsFlavorAndImage) {
     Properties flavor, image;
     std::string want;  // sockets:cores:threads
   };
-  for (const Case& c : std::vector<Case>{
-           {4, {}, {}, "4:1:1"},
-           {4, {{"hw:cpu_sockets", "2"}}, {}, "2:2:1"},
-           {4, {{"hw:cpu_threads", "2"}}, {}, "2:1:2"},
-           {4, {{"hw:cpu_max_sockets", "1"}}, {}, "1:4:1"},
-           {4, {{"hw:cpu_sockets", "2"}}, {{"hw_cpu_cores", "4"}}, "1:4:1"},
-           {4, {{"hw:cpu_sockets", "4"}}, {{"hw_cpu_max_sockets", "2"}}, "2:2:1"},
-           {7, {{"hw:cpu_cores", "2"}}, {}, "7:1:1"}}) {
+  for (const Case& c : std::vector<Case>{{4, {}, {}, "4:1:1"},
+                                         {4, {{"hw:cpu_sockets", "2"}}, {}, "2:2:1"},
+                                         {4, {{"hw:cpu_threads", "2"}}, {}, "2:1:2"},
+                                         {4, {{"hw:cpu_max_sockets", "1"}}, {}, "1:4:1"},
+                                         {4, {{"hw:cpu_sockets", "2"}}, {{"hw_cpu_cores", "4"}}, "1:4:1"},
+                                         {4, {{"hw:cpu_sockets", "4"}}, {{"hw_cpu_max_sockets", "2"}}, "2:2:1"},
+                                         {7, {{"hw:cpu_cores", "2"}}, {}, "7:1:1"}}) {
     GuestSpec spec = small();
     spec.instance.flavor.vcpus = c.vcpus;
     spec.instance.flavor.extra_specs = c.flavor;
@@ -303,18 +300,17 @@ TEST(PlanDisks, BusesAndNamesFollowMachineAndProperties) {
     DiskFormat format;
     std::string want;
   };
-  for (const Case& c : std::vector<Case>{
-           {"", {}, DiskFormat::kQcow2, "virtio vda ide hda"},
-           {"pc", {}, DiskFormat::kQcow2, "virtio vda ide hda"},
-           {"q35", {}, DiskFormat::kQcow2, "virtio vda sata sda"},
-           {"pc", {{"hw_machine_type", "pc-q35-7.2"}}, DiskFormat::kQcow2, "virtio vda sata sda"},
-           {"q35", {{"hw_machine_type", "pc"}}, DiskFormat::kQcow2, "virtio vda ide hda"},
-           {"pc", {{"hw_disk_bus", "scsi"}}, DiskFormat::kQcow2, "scsi sda ide hda"},
-           {"q35", {{"hw_disk_bus", "scsi"}}, DiskFormat::kQcow2, "scsi sda sata sdb"},
-           {"pc", {{"hw_disk_bus", "ide"}}, DiskFormat::kQcow2, "ide hda ide hdb"},
-           {"pc", {{"hw_disk_bus", "usb"}, {"hw_cdrom_bus", "usb"}}, DiskFormat::kQcow2, "usb sda usb sdb"},
-           {"pc", {}, DiskFormat::kIso, "ide hda ide hdb"},
-           {"virt", {}, DiskFormat::kQcow2, "virtio vda scsi sda"}}) {
+  for (const Case& c : std::vector<Case>{{"", {}, DiskFormat::kQcow2, "virtio vda ide hda"},
+                                         {"pc", {}, DiskFormat::kQcow2, "virtio vda ide hda"},
+                                         {"q35", {}, DiskFormat::kQcow2, "virtio vda sata sda"},
+                                         {"pc", {{"hw_machine_type", "pc-q35-7.2"}}, DiskFormat::kQcow2, "virtio vda sata sda"},
+                                         {"q35", {{"hw_machine_type", "pc"}}, DiskFormat::kQcow2, "virtio vda ide hda"},
+                                         {"pc", {{"hw_disk_bus", "scsi"}}, DiskFormat::kQcow2, "scsi sda ide hda"},
+                                         {"q35", {{"hw_disk_bus", "scsi"}}, DiskFormat::kQcow2, "scsi sda sata sdb"},
+                                         {"pc", {{"hw_disk_bus", "ide"}}, DiskFormat::kQcow2, "ide hda ide hdb"},
+                                         {"pc", {{"hw_disk_bus", "usb"}, {"hw_cdrom_bus", "usb"}}, DiskFormat::kQcow2, "usb sda usb sdb"},
+                                         {"pc", {}, DiskFormat::kIso, "ide hda ide hdb"},
+                                         {"virt", {}, DiskFormat::kQcow2, "virtio vda scsi sda"}}) {
     ImageMeta image;
     image.properties = c.properties;
     image.disk_format = c.format;

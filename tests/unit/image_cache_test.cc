@@ -39,8 +39,7 @@ std::string sha512(const std::string& bytes) {
 
 // Data, a hole, zeros that were written, data.
 std::string disk_content() {
-  return std::string(300'000, 'a') + std::string(2 << 20, '\0') + std::string(100'001, 'b') +
-         std::string(511, '\0');
+  return std::string(300'000, 'a') + std::string(2 << 20, '\0') + std::string(100'001, 'b') + std::string(511, '\0');
 }
 
 class CountingSource final : public ImageSource {
@@ -60,11 +59,7 @@ class ImageCacheTest : public ::testing::Test {
  protected:
   void SetUp() override {
     std::filesystem::create_directory(store_);
-    options_ = {.base_dir = dir_ / "_base",
-                .locks_dir = dir_ / "locks",
-                .force_raw_images = true,
-                .qemu_img = kQemuImg,
-                .lock_wait = 10s};
+    options_ = {.base_dir = dir_ / "_base", .locks_dir = dir_ / "locks", .force_raw_images = true, .qemu_img = kQemuImg, .lock_wait = 10s};
   }
 
   // Puts content into the store and answers its record.
@@ -81,15 +76,12 @@ class ImageCacheTest : public ::testing::Test {
   // A qcow2 (or other) image of `content` as qemu-img makes it.
   ImageMeta store_converted(const std::string& content, const std::string& qemu_format, DiskFormat format) {
     write_text(dir_ / "flat", content);
-    const auto made = real_runner_->run(
-        {.argv = {kQemuImg, "convert", "-f", "raw", "-O", qemu_format, dir_ / "flat", dir_ / "made"}});
+    const auto made = real_runner_->run({.argv = {kQemuImg, "convert", "-f", "raw", "-O", qemu_format, dir_ / "flat", dir_ / "made"}});
     EXPECT_TRUE(made && made->exit_status == 0);
     return store(read_text(dir_ / "made"), format);
   }
 
-  std::unique_ptr<ImageCache> cache(ProcessRunner& runner) {
-    return make_image_cache(options_, source_, runner);
-  }
+  std::unique_ptr<ImageCache> cache(ProcessRunner& runner) { return make_image_cache(options_, source_, runner); }
   [[nodiscard]] std::string base() const { return options_.base_dir + "/" + kSha1; }
   [[nodiscard]] bool part_left() const { return std::filesystem::exists(base() + ".part"); }
 
@@ -164,10 +156,8 @@ TEST_F(ImageCacheTest, AnIsoIsUsedAsItIs) {
 TEST_F(ImageCacheTest, ImagesOfOtherFormatsAreConvertedByQemuImg) {
   if (::access(kQemuImg, X_OK) != 0) GTEST_SKIP() << kQemuImg << " is not installed (package qemu-utils)";
   const std::string content = disk_content() + std::string(512 - disk_content().size() % 512, '\0');
-  const std::vector<std::pair<std::string, DiskFormat>> formats{{"qcow2", DiskFormat::kQcow2},
-                                                                {"vmdk", DiskFormat::kVmdk},
-                                                                {"vdi", DiskFormat::kVdi},
-                                                                {"vhdx", DiskFormat::kVhdx}};
+  const std::vector<std::pair<std::string, DiskFormat>> formats{
+      {"qcow2", DiskFormat::kQcow2}, {"vmdk", DiskFormat::kVmdk}, {"vdi", DiskFormat::kVdi}, {"vhdx", DiskFormat::kVhdx}};
   for (const auto& [name, format] : formats) {
     SCOPED_TRACE(name);
     const ImageMeta image = store_converted(content, name, format);
@@ -209,19 +199,17 @@ TEST_F(ImageCacheTest, AQcow2IsKeptWhenRawIsNotForced) {
   options_.force_raw_images = true;
   const auto mistaken = cache(scripted_)->fetch(image);
   ASSERT_FALSE(mistaken);
-  EXPECT_NE(mistaken.error().chain().find("is not the raw image that is expected there"), std::string::npos)
-      << mistaken.error().chain();
+  EXPECT_NE(mistaken.error().chain().find("is not the raw image that is expected there"), std::string::npos) << mistaken.error().chain();
   EXPECT_NE(mistaken.error().action().find("force_raw_images"), std::string::npos);
 }
 
 TEST_F(ImageCacheTest, QemuImgRunsWithTheRecordedFormatAndBounds) {
   if (::access(kQemuImg, X_OK) != 0) GTEST_SKIP() << kQemuImg << " is not installed (package qemu-utils)";
   const ImageMeta image = store_converted(std::string(1 << 20, 'a'), "qcow2", DiskFormat::kQcow2);
-  scripted_.expect({kQemuImg, "convert", "-f", "qcow2", "-O", "raw", store_ + "/" + kId, base() + ".part"},
-                   [](const ProcessSpec& spec) {
-                     write_text(spec.argv.back(), std::string(1 << 20, 'a'));
-                     return ProcessResult{};
-                   });
+  scripted_.expect({kQemuImg, "convert", "-f", "qcow2", "-O", "raw", store_ + "/" + kId, base() + ".part"}, [](const ProcessSpec& spec) {
+    write_text(spec.argv.back(), std::string(1 << 20, 'a'));
+    return ProcessResult{};
+  });
   ASSERT_TRUE(cache(scripted_)->fetch(image));
   const ProcessSpec spec = scripted_.calls().at(0);
   EXPECT_EQ(spec.memory_bytes, std::int64_t{1} << 30);
@@ -249,8 +237,7 @@ TEST_F(ImageCacheTest, AContainerInsideAContainerIsRefused) {
   const auto fetched = cache(*real_runner_)->fetch(store_converted(inner, "qcow2", DiskFormat::kQcow2));
   ASSERT_FALSE(fetched);
   EXPECT_EQ(fetched.error().code, Code::kUnsafe);
-  EXPECT_NE(fetched.error().chain().find("its content is qcow2"), std::string::npos)
-      << fetched.error().chain();
+  EXPECT_NE(fetched.error().chain().find("its content is qcow2"), std::string::npos) << fetched.error().chain();
   EXPECT_TRUE(names_in(options_.base_dir).empty());
 }
 
@@ -276,8 +263,7 @@ TEST_F(ImageCacheTest, AnImageSmallerOrLargerThanItsRecordIsRefusedWithBothNumbe
 }
 
 TEST_F(ImageCacheTest, AMissingImageIsNotFound) {
-  expect_refused({.id = kId, .disk_format = DiskFormat::kRaw}, Code::kNotFound,
-                 "the image store has no file " + store_);
+  expect_refused({.id = kId, .disk_format = DiskFormat::kRaw}, Code::kNotFound, "the image store has no file " + store_);
   const auto fetched = cache(scripted_)->fetch({.id = "../../etc/passwd", .disk_format = DiskFormat::kRaw});
   ASSERT_FALSE(fetched);
   EXPECT_EQ(fetched.error().code, Code::kInvalid);
@@ -286,11 +272,9 @@ TEST_F(ImageCacheTest, AMissingImageIsNotFound) {
 TEST_F(ImageCacheTest, AFailedConversionLeavesNothing) {
   if (::access(kQemuImg, X_OK) != 0) GTEST_SKIP() << kQemuImg << " is not installed (package qemu-utils)";
   const ImageMeta image = store_converted(std::string(1 << 20, 'a'), "qcow2", DiskFormat::kQcow2);
-  scripted_.expect(
-      {"..."}, ProcessResult{.exit_status = 1, .err = "qemu-img: error while writing: Input/output error"});
+  scripted_.expect({"..."}, ProcessResult{.exit_status = 1, .err = "qemu-img: error while writing: Input/output error"});
   expect_refused(image, Code::kExternal, "status 1: qemu-img: error while writing: Input/output error");
-  scripted_.expect({"..."}, ProcessResult{.exit_status = 1,
-                                          .err = "qemu-img: error while writing: No space left on device"});
+  scripted_.expect({"..."}, ProcessResult{.exit_status = 1, .err = "qemu-img: error while writing: No space left on device"});
   expect_refused(image, Code::kNoSpace, "no space left on the file system at ");
   scripted_.expect({"..."}, [](const ProcessSpec&) { return fail(Code::kTimeout, "too slow"); });
   expect_refused(image, Code::kTimeout, "too slow");
@@ -323,6 +307,14 @@ TEST_F(ImageCacheTest, APartLeftByACrashIsReplaced) {
   ASSERT_TRUE(cache(scripted_)->fetch(image));
   EXPECT_EQ(read_text(base()), disk_content());
   EXPECT_FALSE(part_left());
+}
+
+TEST_F(ImageCacheTest, WhatACrashLeftUnfinishedIsRemovedAndNothingElse) {
+  std::filesystem::create_directory(options_.base_dir);
+  write_text(base() + ".part", "half");
+  write_text(options_.base_dir + "/ephemeral_1_ext4", "whole");
+  ASSERT_TRUE(cache(scripted_)->remove_unfinished());
+  EXPECT_EQ(names_in(options_.base_dir), std::vector<std::string>{"ephemeral_1_ext4"});
 }
 
 TEST_F(ImageCacheTest, SomethingElseInTheBasesPlaceIsAConflict) {
@@ -430,6 +422,10 @@ TEST_F(ImageCacheTest, AnotherProcessThatHoldsTheLockIsWaitedFor) {
 
   options_.lock_wait = 50ms;
   expect_refused(image, Code::kTimeout, "another process has held the lock " + lock_path);
+  std::filesystem::create_directories(options_.base_dir);
+  write_text(base() + ".part", "what the other one has so far");
+  ASSERT_TRUE(cache(scripted_)->remove_unfinished());
+  EXPECT_TRUE(part_left());
   options_.lock_wait = 30s;
   std::atomic<bool> done{false};
   std::thread waiter([&] { done = cache(scripted_)->fetch(image).has_value(); });
@@ -456,8 +452,7 @@ TEST_F(ImageCacheTest, AFullDiskIsToldWithItsNumbersAndLeavesNoPart) {
     if (fetched) {
       failure = "it was fetched";
     } else {
-      failure = std::string(to_string(fetched.error().code)) + " " + fetched.error().chain() + " | " +
-                fetched.error().action() + " | ";
+      failure = std::string(to_string(fetched.error().code)) + " " + fetched.error().chain() + " | " + fetched.error().action() + " | ";
       for (const auto& name : names_in(options_.base_dir)) failure += name;
     }
     ::umount((dir_ / "small").c_str());
@@ -466,9 +461,7 @@ TEST_F(ImageCacheTest, AFullDiskIsToldWithItsNumbersAndLeavesNoPart) {
   if (!skipped.empty()) GTEST_SKIP() << skipped;
   const std::string small = dir_ / "small";
   EXPECT_NE(failure.find("NO_SPACE "), std::string::npos) << failure;
-  EXPECT_NE(failure.find("no space left on the file system at " + small + " (0 MiB of 1 MiB free"),
-            std::string::npos)
-      << failure;
+  EXPECT_NE(failure.find("no space left on the file system at " + small + " (0 MiB of 1 MiB free"), std::string::npos) << failure;
   EXPECT_TRUE(failure.ends_with("| free space on " + small + ", then try again | ")) << failure;
 }
 

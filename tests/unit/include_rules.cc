@@ -46,9 +46,8 @@ bool any_starts(const std::vector<std::string_view>& beginnings, std::string_vie
 }
 
 std::string library_violation(const std::string& path, const std::string& header) {
-  const bool foreign = std::ranges::any_of(libraries(), [&](const Library& library) {
-    return any_starts(library.headers, header) && !any_fits(library.places, path);
-  });
+  const bool foreign = std::ranges::any_of(
+      libraries(), [&](const Library& library) { return any_starts(library.headers, header) && !any_fits(library.places, path); });
   const bool impure = any_fits(purity().places, path) && any_starts(purity().forbidden, header);
   return foreign || impure ? path + " includes <" + header + ">, which has no place there" : std::string();
 }

@@ -38,8 +38,7 @@ TEST(InspectorMutations, TurnedBitsInEverySeedAreAnswered) {
         turned.flip(at, bit);
         check(seed, turned, "with bit " + std::to_string(bit) + " of byte " + std::to_string(at) + " turned");
         if (seed.format == DiskFormat::kVhd) seal_vhd(turned);
-        if (seed.format == DiskFormat::kVhd)
-          check(seed, turned, "sealed anew after byte " + std::to_string(at));
+        if (seed.format == DiskFormat::kVhd) check(seed, turned, "sealed anew after byte " + std::to_string(at));
       }
     }
   }

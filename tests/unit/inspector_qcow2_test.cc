@@ -18,16 +18,13 @@ std::string qcow2_reason(const std::function<void(SparseImage&)>& change, bool v
   return refusal(DiskFormat::kQcow2, image);
 }
 
-#define EXPECT_QCOW2_REFUSED(change, words)                                                         \
-  EXPECT_PRED2([](const std::string& why,                                                           \
-                  const std::string& expected) { return why.find(expected) != std::string::npos; }, \
+#define EXPECT_QCOW2_REFUSED(change, words)                                                                                 \
+  EXPECT_PRED2([](const std::string& why, const std::string& expected) { return why.find(expected) != std::string::npos; }, \
                qcow2_reason([](SparseImage& i) { change; }), std::string(words))
 
 TEST(InspectorQcow2, BackingFilesAreRefused) {
-  EXPECT_QCOW2_REFUSED(i.be64(8, 1000).be32(16, 11).put(1000, "/etc/passwd"),
-                       "it has a backing file (name of 11 bytes at offset 1000)");
-  EXPECT_NE(qcow2_reason([](SparseImage& i) { i.be64(8, 1000).be32(16, 11); }, false).find("backing file"),
-            std::string::npos);
+  EXPECT_QCOW2_REFUSED(i.be64(8, 1000).be32(16, 11).put(1000, "/etc/passwd"), "it has a backing file (name of 11 bytes at offset 1000)");
+  EXPECT_NE(qcow2_reason([](SparseImage& i) { i.be64(8, 1000).be32(16, 11); }, false).find("backing file"), std::string::npos);
   EXPECT_QCOW2_REFUSED(i.be64(8, std::uint64_t{1} << 63), "it has a backing file");
   EXPECT_QCOW2_REFUSED(put_qcow2_extension(i, 112, 0xe2792aca, "raw"), "format of a backing file");
 }
@@ -35,20 +32,17 @@ TEST(InspectorQcow2, BackingFilesAreRefused) {
 TEST(InspectorQcow2, ExternalDataFilesAreRefused) {
   EXPECT_QCOW2_REFUSED(i.be64(72, 4), "external file (incompatible feature bit 2)");
   EXPECT_QCOW2_REFUSED(put_qcow2_extension(i, 112, 0x44415441, "/etc/shadow"), "names an external data file");
-  EXPECT_QCOW2_REFUSED(put_qcow2_extension(i, put_qcow2_extension(i, 112, 1234, "other"), 0x44415441, "x"),
-                       "names an external data file");
+  EXPECT_QCOW2_REFUSED(put_qcow2_extension(i, put_qcow2_extension(i, 112, 1234, "other"), 0x44415441, "x"), "names an external data file");
 }
 
 TEST(InspectorQcow2, FeaturesAreKnownOrRefused) {
   EXPECT_QCOW2_REFUSED(i.be64(72, 2), "marked corrupt");
   for (int bit = 5; bit < 64; ++bit) {
-    EXPECT_NE(qcow2_reason([&](SparseImage& i) {
-                i.be64(72, std::uint64_t{1} << bit);
-              }).find("unknown incompatible features"),
+    EXPECT_NE(qcow2_reason([&](SparseImage& i) { i.be64(72, std::uint64_t{1} << bit); }).find("unknown incompatible features"),
               std::string::npos)
         << bit;
   }
-  EXPECT_EQ(qcow2_reason([](SparseImage& i) { i.be64(72, 1); }), "");  // dirty: refcounts only
+  EXPECT_EQ(qcow2_reason([](SparseImage& i) { i.be64(72, 1); }), "");                   // dirty: refcounts only
   EXPECT_EQ(qcow2_reason([](SparseImage& i) { i.be64(72, 8).put(104, "\x01"); }), "");  // zstd
   EXPECT_EQ(qcow2_reason([](SparseImage& i) { i.be64(72, 16); }), "");                  // extended L2
   EXPECT_EQ(qcow2_reason([](SparseImage& i) { i.be64(80, ~0ULL).be64(88, ~0ULL & ~2ULL); }),
@@ -67,9 +61,7 @@ TEST(InspectorQcow2, VersionAndLengthComeFirst) {
   // A version 2 header ends at 72: what a version 3 one would have there does not count.
   EXPECT_EQ(qcow2_reason([](SparseImage& i) { i.be64(72, 0).be32(96, 99).be32(100, 7); }, false), "");
   for (const std::uint32_t length : {0U, 72U, 96U, 103U, 105U, 65544U, ~0U}) {
-    EXPECT_NE(qcow2_reason([&](SparseImage& i) {
-                i.be32(100, length);
-              }).find("its header length is " + std::to_string(length)),
+    EXPECT_NE(qcow2_reason([&](SparseImage& i) { i.be32(100, length); }).find("its header length is " + std::to_string(length)),
               std::string::npos);
   }
   EXPECT_QCOW2_REFUSED(i.be32(96, 7), "refcount_order is 7");
@@ -82,8 +74,7 @@ TEST(InspectorQcow2, GeometryIsWithinTheFormatsBounds) {
   EXPECT_QCOW2_REFUSED(i.be64(24, 0), "virtual size is 0 bytes");
   EXPECT_QCOW2_REFUSED(i.be64(24, ~0ULL), "virtual size is 18446744073709551615 bytes");
   EXPECT_QCOW2_REFUSED(i.be64(24, 1ULL << 62), "is more than clusters of 65536 can have");
-  EXPECT_QCOW2_REFUSED(i.be64(24, 1ULL << 40),
-                       "L1 table has 1 entries, but a virtual size of 1099511627776 bytes needs 2048");
+  EXPECT_QCOW2_REFUSED(i.be64(24, 1ULL << 40), "L1 table has 1 entries, but a virtual size of 1099511627776 bytes needs 2048");
   EXPECT_QCOW2_REFUSED(i.be32(36, 0), "L1 table has 0 entries");
   EXPECT_QCOW2_REFUSED(i.be32(36, 0xffffffff), "L1 table has 4294967295 entries, more than 4194304");
   EXPECT_QCOW2_REFUSED(i.be32(36, 100000), "truncated: its L1 table");
@@ -104,16 +95,11 @@ TEST(InspectorQcow2, TablesLieWithinTheFile) {
 }
 
 TEST(InspectorQcow2, ExtensionsAreBounded) {
-  EXPECT_QCOW2_REFUSED(put_qcow2_extension(i, 112, 1234, "");
-                       i.be32(116, 0xfffffff8), "beyond the first cluster");
-  EXPECT_QCOW2_REFUSED(put_qcow2_extension(i, 112, 1234, "");
-                       i.be32(116, 0xffffffff), "beyond the first cluster");
-  EXPECT_QCOW2_REFUSED(for (int n = 0; n < 70; ++n) put_qcow2_extension(i, 112 + 8 * n, 1234, ""),
-                       "more than 64 header extensions");
+  EXPECT_QCOW2_REFUSED(put_qcow2_extension(i, 112, 1234, ""); i.be32(116, 0xfffffff8), "beyond the first cluster");
+  EXPECT_QCOW2_REFUSED(put_qcow2_extension(i, 112, 1234, ""); i.be32(116, 0xffffffff), "beyond the first cluster");
+  EXPECT_QCOW2_REFUSED(for (int n = 0; n < 70; ++n) put_qcow2_extension(i, 112 + 8 * n, 1234, ""), "more than 64 header extensions");
   // One that fills the first cluster to its last byte needs no end mark.
-  EXPECT_EQ(qcow2_reason(
-                [](SparseImage& i) { put_qcow2_extension(i, 112, 1234, std::string(kCluster - 120, 'x')); }),
-            "");
+  EXPECT_EQ(qcow2_reason([](SparseImage& i) { put_qcow2_extension(i, 112, 1234, std::string(kCluster - 120, 'x')); }), "");
 }
 
 TEST(InspectorQcow2, EveryTruncationIsRefused) {

@@ -71,14 +71,12 @@ class QemuImages : public ::testing::Test {
 };
 
 TEST_F(QemuImages, Qcow2OfEveryKindIsAccepted) {
-  for (const auto* options : {"compat=0.10", "compat=1.1", "compat=v3,cluster_size=512", "cluster_size=2M",
-                              "extended_l2=on", "lazy_refcounts=on", "compression_type=zstd",
-                              "refcount_bits=1", "refcount_bits=64", "preallocation=metadata"}) {
+  for (const auto* options :
+       {"compat=0.10", "compat=1.1", "compat=v3,cluster_size=512", "cluster_size=2M", "extended_l2=on", "lazy_refcounts=on",
+        "compression_type=zstd", "refcount_bits=1", "refcount_bits=64", "preallocation=metadata"}) {
     for (const auto* size : {"1M", "100G"}) {
       SCOPED_TRACE(std::string(options) + " " + size);
-      if (std::string(options).find("=512") != std::string::npos ||
-          std::string(options) == "preallocation=metadata")
-        size = "64M";
+      if (std::string(options).find("=512") != std::string::npos || std::string(options) == "preallocation=metadata") size = "64M";
       expect_accepted(DiskFormat::kQcow2, "qcow2", create("qcow2", options, size));
     }
   }
@@ -101,10 +99,9 @@ TEST_F(QemuImages, Qcow2ThatRefersToAnotherFileIsRefused) {
   expect_refused(DiskFormat::kQcow2, create("qcow2", "data_file=" + (dir_ / "data"), "1M"), "external file");
   const std::string secret = dir_ / "secret";
   testing::write_text(secret, "secret");
-  const std::string encrypted =
-      dir_ / "encrypted";  // not LUKS: qemu-img measures the CPU for its key and fails on a busy machine
-  run({"create", "-q", "-f", "qcow2", "--object", "secret,id=s,file=" + secret, "-o",
-       "encrypt.format=aes,encrypt.key-secret=s", encrypted, "1M"});
+  const std::string encrypted = dir_ / "encrypted";  // not LUKS: qemu-img measures the CPU for its key and fails on a busy machine
+  run({"create", "-q", "-f", "qcow2", "--object", "secret,id=s,file=" + secret, "-o", "encrypt.format=aes,encrypt.key-secret=s", encrypted,
+       "1M"});
   expect_refused(DiskFormat::kQcow2, encrypted, "it is encrypted (method 1)");
 }
 
@@ -113,10 +110,8 @@ TEST_F(QemuImages, VmdkIsAcceptedOnlyInOneFile) {
   const std::string stream = dir_ / "stream.vmdk";
   run({"convert", "-q", "-f", "raw", "-O", "vmdk", "-o", "subformat=streamOptimized", raw_disk(), stream});
   expect_accepted(DiskFormat::kVmdk, "vmdk", stream);
-  expect_refused(DiskFormat::kVmdk, create("vmdk", "subformat=monolithicFlat", "64M"),
-                 "its content is VMDK descriptor");
-  expect_refused(DiskFormat::kVmdk, create("vmdk", "subformat=twoGbMaxExtentSparse", "64M"),
-                 "its content is VMDK descriptor");
+  expect_refused(DiskFormat::kVmdk, create("vmdk", "subformat=monolithicFlat", "64M"), "its content is VMDK descriptor");
+  expect_refused(DiskFormat::kVmdk, create("vmdk", "subformat=twoGbMaxExtentSparse", "64M"), "its content is VMDK descriptor");
   const std::string child = dir_ / "child.vmdk";
   run({"create", "-q", "-f", "vmdk", "-F", "vmdk", "-b", stream, child});
   expect_refused(DiskFormat::kVmdk, child, "parent image");
@@ -141,10 +136,9 @@ TEST_F(QemuImages, WhatIsRegisteredAsRawAndIsNotIsRefused) {
     SCOPED_TRACE(format);
     expect_refused(DiskFormat::kRaw, create(format, "", "64M"), "its content is ");
   }
-  expect_refused(DiskFormat::kRaw, create("vpc", "subformat=fixed", "8M"),
-                 "its last sector is that of a vhd");
-  for (const auto registered : {DiskFormat::kQcow2, DiskFormat::kVmdk, DiskFormat::kVdi, DiskFormat::kVhd,
-                                DiskFormat::kVhdx, DiskFormat::kIso}) {
+  expect_refused(DiskFormat::kRaw, create("vpc", "subformat=fixed", "8M"), "its last sector is that of a vhd");
+  for (const auto registered :
+       {DiskFormat::kQcow2, DiskFormat::kVmdk, DiskFormat::kVdi, DiskFormat::kVhd, DiskFormat::kVhdx, DiskFormat::kIso}) {
     expect_refused(registered, create("qed", "", "1M"), "its content is QED");
   }
 }

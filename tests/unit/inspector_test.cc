@@ -44,20 +44,18 @@ TEST(Inspector, ContainersRegisteredAsRawAreRefusedByName) {
   EXPECT_REFUSED(DiskFormat::kRaw, vhdx_image(), "its content is vhdx");
   EXPECT_REFUSED(DiskFormat::kRaw, vhd_dynamic_image(), "its content is vhd");
   EXPECT_REFUSED(DiskFormat::kRaw, vhd_fixed_image(), "its last sector is that of a vhd image");
-  EXPECT_REFUSED(DiskFormat::kRaw, vmdk_image(vmdk_descriptor_text("monolithicSparse")),
-                 "its content is vmdk");
-  const std::vector<std::pair<std::string, std::string>> others{
-      {"QED\0"s, "QED"},
-      {"LUKS\xba\xbe\0\x01"s, "LUKS"},
-      {"COWD\x01", "VMDK version 3 (COWD)"},
-      {"WithoutFreeSpace", "Parallels"},
-      {"WithouFreSpacExt", "Parallels"},
-      {"Bochs Virtual HD Image", "Bochs"},
-      {"#!/bin/sh\n#V2.0 Format\nmodprobe cloop", "cloop"},
-      {"QFI\xfb\0\0\0\x01"s, "qcow (version 1)"},
-      {"# Disk DescriptorFile\nversion=1\n", "VMDK descriptor"},
-      {"# a\n\n  \r\n#b\nversion=3\r\n", "VMDK descriptor"},
-      {"version=2\n", "VMDK descriptor"}};
+  EXPECT_REFUSED(DiskFormat::kRaw, vmdk_image(vmdk_descriptor_text("monolithicSparse")), "its content is vmdk");
+  const std::vector<std::pair<std::string, std::string>> others{{"QED\0"s, "QED"},
+                                                                {"LUKS\xba\xbe\0\x01"s, "LUKS"},
+                                                                {"COWD\x01", "VMDK version 3 (COWD)"},
+                                                                {"WithoutFreeSpace", "Parallels"},
+                                                                {"WithouFreSpacExt", "Parallels"},
+                                                                {"Bochs Virtual HD Image", "Bochs"},
+                                                                {"#!/bin/sh\n#V2.0 Format\nmodprobe cloop", "cloop"},
+                                                                {"QFI\xfb\0\0\0\x01"s, "qcow (version 1)"},
+                                                                {"# Disk DescriptorFile\nversion=1\n", "VMDK descriptor"},
+                                                                {"# a\n\n  \r\n#b\nversion=3\r\n", "VMDK descriptor"},
+                                                                {"version=2\n", "VMDK descriptor"}};
   for (const auto& [start, name] : others) {
     SparseImage image(kMiB);
     image.put(0, start);
@@ -97,8 +95,7 @@ TEST(Inspector, EmptyAndUnregisteredFilesAreRefused) {
 
 TEST(Inspector, FilesWithoutTheirMagicAreRefused) {
   for (const auto format : {DiskFormat::kQcow2, DiskFormat::kVmdk, DiskFormat::kVdi, DiskFormat::kVhdx}) {
-    EXPECT_REFUSED(format, raw_mbr_image(),
-                   "it does not start as a " + std::string(to_string(format)) + " image does");
+    EXPECT_REFUSED(format, raw_mbr_image(), "it does not start as a " + std::string(to_string(format)) + " image does");
   }
   EXPECT_REFUSED(DiskFormat::kVhd, raw_mbr_image(), "there is no VHD footer");
   EXPECT_REFUSED(DiskFormat::kIso, raw_mbr_image(), "no ISO 9660 volume descriptor");

@@ -7,11 +7,11 @@ namespace ca {
 namespace {
 
 using ::testing::Contains;
+using testing::Door;
 using ::testing::ElementsAre;
+using testing::eventually;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
-using testing::Door;
-using testing::eventually;
 using testing::JournalRig;
 using testing::uuid_of;
 
@@ -353,6 +353,18 @@ TEST_F(JournalTest, DeleteEndsABuildThatRunsAndThenRuns) {
   EXPECT_FALSE(rig.store->get<Instance>(kOne));
 }
 
+TEST_F(JournalTest, BuildWhoseDeleteWasOrderedBeforeTheCrashRunsNoFurtherStep) {
+  rig.put_instance(kOne, VmState::kBuilding);
+  rig.leave_operation("build", kOne, State::kOpen, 1);
+  rig.leave_operation("terminate", kOne, State::kOpen, 0);
+  rig.restart();
+  rig.journal->add(rig.build({"a", "b"}));
+  rig.journal->add(rig.terminate({"remove!"}));
+  ASSERT_EQ(rig.journal->recover().value_or(0), 2u);
+  ASSERT_TRUE(wait_idle());
+  EXPECT_THAT(rig.calls(), ElementsAre("undo b", "undo a", "run remove"));
+}
+
 TEST_F(JournalTest, DeleteEndsABuildThatIsParked) {
   rig.journal->add(rig.build({"a"}));
   rig.journal->add(rig.terminate({"remove!"}));
@@ -537,9 +549,8 @@ TEST_F(JournalTest, ExceptionInAStepFailsItsOperationAlone) {
 
 TEST_F(JournalTest, RecordThatVanishedEndsTheOperation) {
   rig.journal->add(rig.build({"a", "b"}));
-  rig.script("run a", [&](StepContext&) {
-    return rig.store->write(Durability::kOrdered, [](Tx& tx) { return tx.erase<Instance>(kOne); });
-  });
+  rig.script("run a",
+             [&](StepContext&) { return rig.store->write(Durability::kOrdered, [](Tx& tx) { return tx.erase<Instance>(kOne); }); });
   rig.order("build", kOne);
   ASSERT_TRUE(wait_idle());
   EXPECT_EQ(rig.count("run b"), 0);

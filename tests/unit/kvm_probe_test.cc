@@ -85,7 +85,8 @@ TEST(KvmProbe, WithoutTheDeviceNothingIsRun) {
 
 TEST(KvmProbe, NoQemuIsAnError) {
   ScriptedProcessRunner runner;
-  runner.expect({"/usr/bin/qemu-system-x86_64", "..."}, [](const ProcessSpec&) -> Result<ProcessResult> { return fail(Code::kNotFound, "no such program"); });
+  runner.expect({"/usr/bin/qemu-system-x86_64", "..."},
+                [](const ProcessSpec&) -> Result<ProcessResult> { return fail(Code::kNotFound, "no such program"); });
   EXPECT_EQ(probe_kvm(runner, without_device()).error().code, Code::kNotFound);
 }
 

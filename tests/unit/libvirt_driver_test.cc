@@ -58,7 +58,8 @@ TEST(LibvirtCapabilities, TheEmulatorIsThatOfTheHostsOwnArchitecture) {
   ASSERT_TRUE(lv::read_capabilities(R"(<capabilities><host><cpu><arch>x86_64</arch><model>EPYC</model><vendor>AMD</vendor>
       <feature name='avx'/><feature name='svm'/></cpu></host>
       <guest><os_type>hvm</os_type><arch name='i686'><emulator>/usr/bin/qemu-system-i386</emulator></arch></guest>
-      <guest><os_type>hvm</os_type><arch name='x86_64'><emulator>/usr/bin/qemu-system-x86_64</emulator></arch></guest></capabilities>)", facts));
+      <guest><os_type>hvm</os_type><arch name='x86_64'><emulator>/usr/bin/qemu-system-x86_64</emulator></arch></guest></capabilities>)",
+                                    facts));
   EXPECT_EQ(facts.arch, "x86_64");
   EXPECT_EQ(facts.cpu_model, "EPYC");
   EXPECT_EQ(facts.cpu_vendor, "AMD");

@@ -4,7 +4,7 @@
 #include <sstream>
 
 #include "agent/core/records_json.h"
-#include "agent/metadata/base64.h"
+#include "agent/core/base64.h"
 #include "agent/metadata/instance_metadata.h"
 #include "tests/unit/test_data.h"
 
@@ -138,8 +138,12 @@ TEST(Metadata, SubnetsWithDhcpAreShownAsNovaShowsThem) {
 
 TEST(Metadata, BothAddressFamiliesAndSeveralPortsAreShown) {
   MetadataInput input = nova_input();
-  input.subnets.push_back({.id = "66666666-2222-4333-8444-555555555555", .ip_version = 6, .cidr = "2001:db8:1::/64",
-                           .gateway_ip = "2001:db8:1::1", .enable_dhcp = false, .dns_nameservers = {"2001:db8::53", "192.0.2.53"}});
+  input.subnets.push_back({.id = "66666666-2222-4333-8444-555555555555",
+                           .ip_version = 6,
+                           .cidr = "2001:db8:1::/64",
+                           .gateway_ip = "2001:db8:1::1",
+                           .enable_dhcp = false,
+                           .dns_nameservers = {"2001:db8::53", "192.0.2.53"}});
   input.subnets[0].dns_nameservers = {"192.0.2.53"};
   input.subnets[0].cidr = "10.77.0.0/20";
   input.subnets[0].gateway_ip.clear();
@@ -208,9 +212,8 @@ TEST(Metadata, TextThatIsNoUtf8DoesNotBreakTheDocument) {
 }
 
 TEST(Base64, KnownValuesOfRfc4648) {
-  const std::vector<std::pair<std::string, std::string>> known{{"", ""},           {"f", "Zg=="},       {"fo", "Zm8="},
-                                                              {"foo", "Zm9v"},    {"foob", "Zm9vYg=="}, {"fooba", "Zm9vYmE="},
-                                                              {"foobar", "Zm9vYmFy"}};
+  const std::vector<std::pair<std::string, std::string>> known{
+      {"", ""}, {"f", "Zg=="}, {"fo", "Zm8="}, {"foo", "Zm9v"}, {"foob", "Zm9vYg=="}, {"fooba", "Zm9vYmE="}, {"foobar", "Zm9vYmFy"}};
   for (const auto& [bytes, text] : known) {
     EXPECT_EQ(base64_encode(bytes), text);
     EXPECT_EQ(base64_decode(text).value(), bytes);

@@ -15,8 +15,12 @@ constexpr const char* kId = "22222222-1111-4111-8111-111111111111";
 Network nat_network() { return {.id = kId, .name = "<evil & name>", .kind = NetworkKind::kNat, .mtu = 1450}; }
 
 Subnet subnet4() {
-  return {.id = "33333333-1111-4111-8111-111111111111", .network_id = kId, .cidr = "10.77.0.0/24", .gateway_ip = "10.77.0.1",
-          .allocation_pools = {{"10.77.0.2", "10.77.0.254"}}, .dns_nameservers = {"9.9.9.9"}};
+  return {.id = "33333333-1111-4111-8111-111111111111",
+          .network_id = kId,
+          .cidr = "10.77.0.0/24",
+          .gateway_ip = "10.77.0.1",
+          .allocation_pools = {{"10.77.0.2", "10.77.0.254"}},
+          .dns_nameservers = {"9.9.9.9"}};
 }
 
 TEST(Address, PrefixesOverlapWhenOneHoldsTheOther) {
@@ -36,7 +40,8 @@ TEST(Address, ParsingIsStrict) {
 }
 
 TEST(NetworkPlan, WhatIsWrittenReadsBackAsTheSamePlan) {
-  Subnet v6{.id = "44444444-1111-4111-8111-111111111111", .network_id = kId, .ip_version = 6, .cidr = "fd00:77::/64", .gateway_ip = "fd00:77::1"};
+  Subnet v6{
+      .id = "44444444-1111-4111-8111-111111111111", .network_id = kId, .ip_version = 6, .cidr = "fd00:77::/64", .gateway_ip = "fd00:77::1"};
   const auto plan = plan_network(nat_network(), {subnet4(), v6}, "br22222222-11", "novalocal", "/hosts");
   ASSERT_TRUE(plan) << plan.error().chain();
   const std::string xml = network_xml(*plan);

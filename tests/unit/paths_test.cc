@@ -8,6 +8,7 @@ namespace {
 Paths nova_paths() {
   Config config;
   config.instances_path = "/var/lib/nova/instances";
+  config.state_path = "/var/lib/nova";
   config.data_path = "/var/lib/compute-agent";
   config.token_file = "/etc/token";
   return Paths(config);
@@ -25,6 +26,7 @@ TEST(Paths, TreeIsNovas) {
   EXPECT_EQ(paths.record_copy(id), dir + "/instance.json");
   EXPECT_EQ(paths.base_dir(), "/var/lib/nova/instances/_base");
   EXPECT_EQ(paths.locks_dir(), "/var/lib/nova/instances/locks");
+  EXPECT_EQ(paths.networks_dir(), "/var/lib/nova/networks");
 }
 
 // Image and file name as nova-compute 26.2.2 had them.

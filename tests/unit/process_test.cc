@@ -20,9 +20,7 @@ using namespace std::chrono_literals;
 using testing::ScratchDir;
 
 // Programs of our own making: what they do is what the test is about.
-ProcessSpec script(const std::string& text) {
-  return {.argv = {"/bin/sh", "-c", text}};
-}
+ProcessSpec script(const std::string& text) { return {.argv = {"/bin/sh", "-c", text}}; }
 
 // Whether the process is gone or only a zombie that its parent has not reaped. Waits up to 10 s for the
 // kernel to get there.
@@ -72,7 +70,7 @@ TEST_F(PosixRunner, TheEnvironmentIsPathAndLocaleOnly) {
   ASSERT_EQ(::setenv("SECRET_OF_THE_PARENT", "1", 1), 0);
   const auto result = run({.argv = {"/usr/bin/env"}});
   ASSERT_TRUE(result) << result.error().chain();
-  EXPECT_EQ(result->out, "PATH=/usr/sbin:/usr/bin:/sbin:/bin\nLC_ALL=C\n");
+  EXPECT_EQ(result->out, "PATH=/usr/sbin:/usr/bin:/sbin:/bin\nLC_ALL=C\nMALLOC_ARENA_MAX=1\n");
 }
 
 TEST_F(PosixRunner, NoDescriptorOfTheParentIsInherited) {
@@ -127,13 +125,12 @@ TEST_F(PosixRunner, TheProgramDiesWithItsParent) {
   const pid_t parent = ::fork();
   ASSERT_GE(parent, 0);
   if (parent == 0) {
-    (void)make_posix_process_runner()->run(script("echo $$ > " + (dir / "part") + "; mv " + (dir / "part") +
-                                                  " " + (dir / "pid") + "; sleep 600"));
+    (void)make_posix_process_runner()->run(
+        script("echo $$ > " + (dir / "part") + "; mv " + (dir / "part") + " " + (dir / "pid") + "; sleep 600"));
     ::_exit(0);
   }
   const auto deadline = std::chrono::steady_clock::now() + 10s;
-  while (!std::filesystem::exists(dir / "pid") && std::chrono::steady_clock::now() < deadline)
-    std::this_thread::sleep_for(2ms);
+  while (!std::filesystem::exists(dir / "pid") && std::chrono::steady_clock::now() < deadline) std::this_thread::sleep_for(2ms);
   ::kill(parent, SIGKILL);
   ASSERT_EQ(::waitpid(parent, nullptr, 0), parent);
   EXPECT_TRUE(dead(std::stoi(testing::read_text(dir / "pid"))));
@@ -206,8 +203,7 @@ TEST_F(PosixRunner, AFileThatIsNoProgramSaysWhy) {
 }
 
 TEST_F(PosixRunner, RelativeNamesAndNulCharactersAreRefused) {
-  for (const auto& argv :
-       std::vector<std::vector<std::string>>{{}, {"ls"}, {"/bin/ls", std::string("a\0b", 3)}}) {
+  for (const auto& argv : std::vector<std::vector<std::string>>{{}, {"ls"}, {"/bin/ls", std::string("a\0b", 3)}}) {
     const auto result = run({.argv = argv});
     ASSERT_FALSE(result);
     EXPECT_EQ(result.error().code, Code::kInvalid);

@@ -49,8 +49,7 @@ inline void write_text(const std::string& path, const std::string& text) {
 // Names in a directory, sorted.
 inline std::vector<std::string> names_in(const std::string& path) {
   std::vector<std::string> names;
-  for (const auto& entry : std::filesystem::directory_iterator(path))
-    names.push_back(entry.path().filename().string());
+  for (const auto& entry : std::filesystem::directory_iterator(path)) names.push_back(entry.path().filename().string());
   std::sort(names.begin(), names.end());
   return names;
 }

@@ -8,13 +8,13 @@
 namespace ca {
 namespace {
 
+using testing::Door;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
-using ::testing::SizeIs;
-using testing::Door;
 using testing::ManualClock;
 using testing::ScratchDir;
+using ::testing::SizeIs;
 using testing::uuid_of;
 
 class StoreTest : public ::testing::Test {
@@ -51,12 +51,13 @@ class StoreTest : public ::testing::Test {
 // Holds the store's thread, so that what is written meanwhile waits at the same moment.
 class Holdup {
  public:
-  explicit Holdup(Store& store) : thread_([this, &store] {
-      EXPECT_TRUE(store.write(Durability::kOrdered, [this](Tx&) -> Result<void> {
-        door_.wait();
-        return {};
-      }));
-    }) {
+  explicit Holdup(Store& store)
+      : thread_([this, &store] {
+          EXPECT_TRUE(store.write(Durability::kOrdered, [this](Tx&) -> Result<void> {
+            door_.wait();
+            return {};
+          }));
+        }) {
     EXPECT_TRUE(door_.wait_for_arrivals(1));
   }
   ~Holdup() {

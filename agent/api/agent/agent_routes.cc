@@ -45,19 +45,25 @@ void add_agent_routes(Router& router, ApiServices& s) {
     const JournalStats journal = s.journal.stats();
     const WorkerStats workers = s.workers.stats();
     ApiResponse response;
-    response.body = Json{{"version", COMPUTE_AGENT_VERSION},
-                         {"host", s.verbs.config.host},
-                         {"started_at", iso_micros(s.started_us)},
-                         {"hypervisor_up", s.host().hypervisor_up},
-                         {"instances", s.verbs.store.count<Instance>()},
-                         {"operations", {{"open", journal.open}, {"parked", journal.parked}, {"done", journal.done}, {"failed", journal.failed}}},
-                         {"workers", {{"threads", workers.threads}, {"busy", workers.busy}, {"hung", workers.hung}, {"queued", workers.queued}}}};
+    response.body =
+        Json{{"version", COMPUTE_AGENT_VERSION},
+             {"host", s.verbs.config.host},
+             {"started_at", iso_micros(s.started_us)},
+             {"hypervisor_up", s.host().hypervisor_up},
+             {"instances", s.verbs.store.count<Instance>()},
+             {"operations", {{"open", journal.open}, {"parked", journal.parked}, {"done", journal.done}, {"failed", journal.failed}}},
+             {"workers", {{"threads", workers.threads}, {"busy", workers.busy}, {"hung", workers.hung}, {"queued", workers.queued}}}};
     return response;
   });
   router.add("GET", "/compute/v2.1", [](const ApiRequest&) -> Result<ApiResponse> {
     ApiResponse response;
-    response.body = Json{{"version", {{"id", "v2.1"}, {"status", "CURRENT"}, {"version", "2.93"}, {"min_version", "2.1"}, {"updated", "2013-07-23T11:33:21Z"},
-                                      {"links", Json::array({{{"rel", "self"}, {"href", "/compute/v2.1/"}}})}}}};
+    response.body = Json{{"version",
+                          {{"id", "v2.1"},
+                           {"status", "CURRENT"},
+                           {"version", "2.93"},
+                           {"min_version", "2.1"},
+                           {"updated", "2013-07-23T11:33:21Z"},
+                           {"links", Json::array({{{"rel", "self"}, {"href", "/compute/v2.1/"}}})}}}};
     return response;
   });
 }

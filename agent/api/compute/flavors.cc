@@ -77,9 +77,8 @@ Result<ApiResponse> create_flavor(ApiServices& s, const ApiRequest& request) {
 
 Result<ApiResponse> list_flavors(ApiServices& s, const ApiRequest& request, bool detail) {
   auto rows = s.verbs.store.all<Flavor>();
-  std::ranges::sort(rows, [](const auto& a, const auto& b) {
-    return a->memory_mib != b->memory_mib ? a->memory_mib < b->memory_mib : a->id < b->id;
-  });
+  std::ranges::sort(
+      rows, [](const auto& a, const auto& b) { return a->memory_mib != b->memory_mib ? a->memory_mib < b->memory_mib : a->id < b->id; });
   std::vector<std::string> ids;
   for (const auto& row : rows) ids.push_back(row->id);
   CA_TRY(const Page page, page_of(request, ids));
@@ -95,14 +94,17 @@ Result<ApiResponse> list_flavors(ApiServices& s, const ApiRequest& request, bool
 
 Result<std::shared_ptr<const Flavor>> find_flavor(ApiServices& s, const ApiRequest& request) {
   auto flavor = s.verbs.store.get<Flavor>(request.param("id"));
-  if (!flavor) return fail(Code::kNotFound, fmt::format("Flavor {} could not be found.", request.param("id")), "`computectl flavor list` shows the flavors");
+  if (!flavor)
+    return fail(Code::kNotFound, fmt::format("Flavor {} could not be found.", request.param("id")),
+                "`computectl flavor list` shows the flavors");
   return flavor;
 }
 
 Result<ApiResponse> set_extra_specs(ApiServices& s, const ApiRequest& request) {
   CA_TRY(const Json body, parse_json(request.raw_body, 1 << 16));
   const auto specs = body.is_object() ? body.find("extra_specs") : body.end();
-  if (!body.is_object() || specs == body.end() || !specs->is_object()) return fail(Code::kInvalid, "Invalid input: {\"extra_specs\": {...}} is expected");
+  if (!body.is_object() || specs == body.end() || !specs->is_object())
+    return fail(Code::kInvalid, "Invalid input: {\"extra_specs\": {...}} is expected");
   static const std::regex kKey("^[a-zA-Z0-9_.:-]{1,255}$");
   for (const auto& [key, value] : specs->items()) {
     if (!std::regex_match(key, kKey) || !value.is_string() || value.get_ref<const std::string&>().size() > 255) {
@@ -135,7 +137,8 @@ Result<ApiResponse> remove_extra_spec(ApiServices& s, const ApiRequest& request)
 Result<ApiResponse> update_flavor(ApiServices& s, const ApiRequest& request) {
   CA_TRY(const Json body, parse_json(request.raw_body, 1 << 17));
   const Json inner = body.is_object() ? body.value("flavor", Json::object()) : Json::object();
-  if (!inner.is_object() || inner.size() != 1 || !inner.contains("description") || !(inner["description"].is_string() || inner["description"].is_null())) {
+  if (!inner.is_object() || inner.size() != 1 || !inner.contains("description") ||
+      !(inner["description"].is_string() || inner["description"].is_null())) {
     return fail(Code::kInvalid, "Invalid input: {\"flavor\": {\"description\": \"...\"}} is expected");
   }
   Flavor changed;

@@ -45,7 +45,8 @@ Json service_view(ApiServices& s) {
 
 Result<ApiResponse> update_service(ApiServices& s, const ApiRequest& request) {
   if (request.param("id") != id_of(s.verbs.config.host, 's')) {
-    return fail(Code::kNotFound, fmt::format("Service {} not found.", request.param("id")), "`computectl compute service list` shows the services");
+    return fail(Code::kNotFound, fmt::format("Service {} not found.", request.param("id")),
+                "`computectl compute service list` shows the services");
   }
   CA_TRY(const Json body, checked_body(s, request, "service_update"));
   Service service = service_record(s);
@@ -94,7 +95,8 @@ Json hypervisor_view(ApiServices& s, bool detail) {
   view["virt_type"] = host.virt.type;
   view["virt_type_reason"] = host.virt.reason;
   view["host_ip"] = config.my_ip;
-  view["service"] = {{"id", id_of(service.host, 's')}, {"host", service.host},
+  view["service"] = {{"id", id_of(service.host, 's')},
+                     {"host", service.host},
                      {"disabled_reason", service.disabled_reason.empty() ? Json(nullptr) : Json(service.disabled_reason)}};
   view["vcpus"] = host.facts ? host.facts->cpus : 0;
   view["vcpus_used"] = usage.vcpus;
@@ -157,7 +159,8 @@ void add_host_routes(Router& router, ApiServices& s) {
   router.add("GET", base + "/os-hypervisors/{id}", [&s](const ApiRequest& r) -> Result<ApiResponse> {
     const Json view = hypervisor_view(s, true);
     if (view.at("id") != r.param("id")) {
-      return fail(Code::kNotFound, fmt::format("Compute host {} could not be found.", r.param("id")), "`computectl hypervisor list` shows the hosts");
+      return fail(Code::kNotFound, fmt::format("Compute host {} could not be found.", r.param("id")),
+                  "`computectl hypervisor list` shows the hosts");
     }
     return with_body({{"hypervisor", view}});
   });

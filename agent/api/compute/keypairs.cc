@@ -26,8 +26,10 @@ Result<std::string> fingerprint_of(const std::string& public_key) {
     return fail(Code::kInvalid, "Keypair data is invalid: failed to generate fingerprint", "give one line of an OpenSSH public key file");
   }
   std::size_t size = static_cast<std::size_t>(length);
-  if (base64.ends_with("==")) size -= 2;
-  else if (base64.ends_with("=")) size -= 1;
+  if (base64.ends_with("=="))
+    size -= 2;
+  else if (base64.ends_with("="))
+    size -= 1;
   unsigned char digest[EVP_MAX_MD_SIZE];
   unsigned int digest_size = 0;
   if (EVP_Digest(blob.data(), size, digest, &digest_size, EVP_md5(), nullptr) != 1) return fail(Code::kInternal, "MD5 is not available");
@@ -37,8 +39,14 @@ Result<std::string> fingerprint_of(const std::string& public_key) {
 }
 
 Json keypair_view(const Keypair& k) {
-  return {{"name", k.name},       {"public_key", k.public_key}, {"fingerprint", k.fingerprint}, {"type", k.type},
-          {"user_id", k.user_id}, {"created_at", iso_micros(k.created_us)}, {"deleted", false}, {"id", 0}};
+  return {{"name", k.name},
+          {"public_key", k.public_key},
+          {"fingerprint", k.fingerprint},
+          {"type", k.type},
+          {"user_id", k.user_id},
+          {"created_at", iso_micros(k.created_us)},
+          {"deleted", false},
+          {"id", 0}};
 }
 
 Result<ApiResponse> create_keypair(ApiServices& s, const ApiRequest& request) {

@@ -11,7 +11,8 @@ namespace ca {
 namespace {
 
 // Marks the record and publishes the order, in one transaction; 409 when the state does not allow it.
-Result<ApiResponse> order_action(ApiServices& s, const ApiRequest& request, Order order, TaskState task, const std::string& method, Json extra) {
+Result<ApiResponse> order_action(ApiServices& s, const ApiRequest& request, Order order, TaskState task, const std::string& method,
+                                 Json extra) {
   const Uuid uuid = request.param("id");
   if (!s.verbs.store.get<Instance>(uuid)) {
     return fail(Code::kNotFound, fmt::format("Instance {} could not be found.", uuid), "`computectl server list` shows the instances");
@@ -125,7 +126,8 @@ Result<ApiResponse> show_action(ApiServices& s, const ApiRequest& request) {
 }  // namespace
 
 void add_server_action_routes(Router& router, ApiServices& s) {
-  router.add_async("POST", "/compute/v2.1/servers/{id}/action", [&s](const ApiRequest& r, const Reply& reply) { server_action(s, r, reply); });
+  router.add_async("POST", "/compute/v2.1/servers/{id}/action",
+                   [&s](const ApiRequest& r, const Reply& reply) { server_action(s, r, reply); });
   router.add("GET", "/compute/v2.1/servers/{id}/os-instance-actions", [&s](const ApiRequest& r) { return list_actions(s, r); });
   router.add("GET", "/compute/v2.1/servers/{id}/os-instance-actions/{request_id}", [&s](const ApiRequest& r) { return show_action(s, r); });
 }

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <charconv>
 
+#include "agent/core/base64.h"
 #include "agent/resources/addresses.h"
 
 namespace ca {
@@ -19,7 +20,8 @@ Result<std::int64_t> number_of(const Json& json, const char* name, std::int64_t 
   const auto& text = member->get_ref<const std::string&>();
   std::int64_t value = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (error != std::errc{} || end != text.data() + text.size()) return fail(Code::kInvalid, fmt::format("{} '{}' is not a number", name, text));
+  if (error != std::errc{} || end != text.data() + text.size())
+    return fail(Code::kInvalid, fmt::format("{} '{}' is not a number", name, text));
   return value;
 }
 
@@ -43,7 +45,8 @@ Result<ImageMeta> find_image(ApiServices& s, const Json& server) {
   const auto image = s.verbs.store.get<ImageMeta>(id);
   if (!image) return fail(Code::kInvalid, fmt::format("Image {} could not be found.", id), "`computectl image list` shows the images");
   if (image->status != ImageStatus::kActive) {
-    return fail(Code::kInvalid, fmt::format("Image {} is not active: its status is {}", id, to_string(image->status)), "upload its data first");
+    return fail(Code::kInvalid, fmt::format("Image {} is not active: its status is {}", id, to_string(image->status)),
+                "upload its data first");
   }
   return *image;
 }
@@ -51,17 +54,23 @@ Result<ImageMeta> find_image(ApiServices& s, const Json& server) {
 Result<void> check_fits(const Flavor& flavor, const ImageMeta& image) {
   constexpr std::int64_t kGib = std::int64_t{1} << 30;
   if (flavor.memory_mib < image.min_ram_mib) {
-    return fail(Code::kInvalid, fmt::format("Flavor's memory is too small for requested image: {} MiB of {} MiB needed", flavor.memory_mib,
-                                            image.min_ram_mib), "use a larger flavor");
+    return fail(
+        Code::kInvalid,
+        fmt::format("Flavor's memory is too small for requested image: {} MiB of {} MiB needed", flavor.memory_mib, image.min_ram_mib),
+        "use a larger flavor");
   }
   if (flavor.root_gib == 0) return {};
   if (flavor.root_gib < image.min_disk_gib) {
-    return fail(Code::kInvalid, fmt::format("Flavor's disk is smaller than the minimum size specified in image metadata: {} GiB of {} GiB",
-                                            flavor.root_gib, image.min_disk_gib), "use a larger flavor");
+    return fail(Code::kInvalid,
+                fmt::format("Flavor's disk is smaller than the minimum size specified in image metadata: {} GiB of {} GiB", flavor.root_gib,
+                            image.min_disk_gib),
+                "use a larger flavor");
   }
   if (flavor.root_gib * kGib < image.virtual_size_bytes) {
-    return fail(Code::kInvalid, fmt::format("Flavor's disk is too small for requested image: {} bytes of {} bytes", flavor.root_gib * kGib,
-                                            image.virtual_size_bytes), "use a larger flavor");
+    return fail(Code::kInvalid,
+                fmt::format("Flavor's disk is too small for requested image: {} bytes of {} bytes", flavor.root_gib * kGib,
+                            image.virtual_size_bytes),
+                "use a larger flavor");
   }
   return {};
 }
@@ -112,13 +121,17 @@ Result<void> fill_names(ApiServices& s, const Json& server, ServerOrder& order) 
   instance.hostname = order.hostname_given ? server.at("hostname").get<std::string>() : "server";
   const std::string zone = server.value("availability_zone", "");
   // "zone:host:node" forces a host, as nova.
-  const std::string forced = zone.find(':') == std::string::npos ? server.value("host", "") : zone.substr(zone.find(':') + 1, zone.find(':', zone.find(':') + 1) - zone.find(':') - 1);
+  const std::string forced = zone.find(':') == std::string::npos
+                                 ? server.value("host", "")
+                                 : zone.substr(zone.find(':') + 1, zone.find(':', zone.find(':') + 1) - zone.find(':') - 1);
   const std::string zone_name = zone.substr(0, zone.find(':'));
   if (!forced.empty() && forced != s.verbs.config.host) {
-    return fail(Code::kInvalid, fmt::format("Compute host {} could not be found.", forced), "this agent stands alone; its host is " + s.verbs.config.host);
+    return fail(Code::kInvalid, fmt::format("Compute host {} could not be found.", forced),
+                "this agent stands alone; its host is " + s.verbs.config.host);
   }
   if (!zone_name.empty() && zone_name != s.verbs.config.default_availability_zone) {
-    return fail(Code::kInvalid, "The requested availability zone is not available", "this agent serves zone " + s.verbs.config.default_availability_zone);
+    return fail(Code::kInvalid, "The requested availability zone is not available",
+                "this agent serves zone " + s.verbs.config.default_availability_zone);
   }
   instance.availability_zone = s.verbs.config.default_availability_zone;
   return {};
@@ -127,11 +140,17 @@ Result<void> fill_names(ApiServices& s, const Json& server, ServerOrder& order) 
 Result<void> fill_access(ApiServices& s, const Json& server, Instance& instance) {
   if (const std::string key = server.value("key_name", ""); !key.empty()) {
     const auto pair = s.verbs.store.get<Keypair>(std::string(kUserId) + "/" + key);
-    if (!pair) return fail(Code::kInvalid, fmt::format("Invalid key_name provided: there is no keypair '{}'", key), "`computectl keypair list` shows the keys");
+    if (!pair)
+      return fail(Code::kInvalid, fmt::format("Invalid key_name provided: there is no keypair '{}'", key),
+                  "`computectl keypair list` shows the keys");
     instance.key_name = key;
     instance.key_data = pair->public_key;
   }
   instance.user_data = server.value("user_data", "");
+  if (auto decoded = base64_decode(instance.user_data); !decoded) {
+    return wrap(std::move(decoded).error(), "Invalid input for field user_data",
+                "send the user data as base64, as RFC 4648 says, without line breaks");
+  }
   if (server.contains("metadata")) instance.metadata = server.at("metadata").get<Properties>();
   if (server.contains("tags")) instance.tags = server.at("tags").get<std::vector<std::string>>();
   return {};
@@ -174,7 +193,8 @@ Result<ServerOrder> server_order(ApiServices& s, const Json& server) {
   if (!server.value("block_device_mapping_v2", Json::array()).empty()) {
     return fail(Code::kInvalid, "Invalid input: block_device_mapping_v2 is not supported yet");
   }
-  if (!server.value("personality", Json::array()).empty()) return fail(Code::kInvalid, "Invalid input: personality is not supported yet; use user_data");
+  if (!server.value("personality", Json::array()).empty())
+    return fail(Code::kInvalid, "Invalid input: personality is not supported yet; use user_data");
   CA_TRY(order.instance.flavor, find_flavor(s, server));
   CA_TRY(order.instance.image, find_image(s, server));
   CA_TRY_VOID(check_fits(order.instance.flavor, order.instance.image));

@@ -6,7 +6,7 @@
 namespace ca {
 
 struct ServerOrder {
-  Instance instance;         // without id, number and times
+  Instance instance;              // without id, number and times
   Json networks = Json::array();  // requested_networks of the message
   std::int64_t count = 1;
   bool hostname_given = false;

@@ -1,19 +1,23 @@
 #pragma once
-// Instance record -> the Compute API's server object. Pure.
+// Instance record -> the Compute API's server object, as text. Pure.
 
-#include "agent/api/router.h"
+#include <unordered_map>
+
+#include "agent/api/json_text.h"
 #include "agent/store/store.h"
 
 namespace ca {
 
 // Names of networks and addresses of ports, looked up once for a whole list.
 struct ServerViewContext {
-  std::map<Uuid, std::shared_ptr<const Port>> ports;
-  std::map<Uuid, std::shared_ptr<const Network>> networks;
+  std::unordered_map<Uuid, std::shared_ptr<const Port>> ports;
+  std::unordered_map<Uuid, std::shared_ptr<const Network>> networks;
 };
 [[nodiscard]] ServerViewContext server_view_context(const Store& store);
 
-[[nodiscard]] Json server_view(const Instance& instance, const ServerViewContext& context, const std::string& dhcp_domain);
-[[nodiscard]] Json server_brief(const Instance& instance);
+void write_server(JsonText& out, const Instance& instance, const ServerViewContext& context);
+void write_server_brief(JsonText& out, const Instance& instance);
+// The member "links".
+void write_server_links(JsonText& out, const Uuid& uuid);
 
 }  // namespace ca

@@ -36,6 +36,12 @@ bool wanted(const ApiRequest& request, const Instance& i) {
   return flavor.empty() || i.flavor.id == flavor;
 }
 
+ApiResponse text_response(JsonText& json) {
+  ApiResponse response;
+  response.text = json.take();
+  return response;
+}
+
 Result<ApiResponse> list_servers(ApiServices& s, const ApiRequest& request, bool detail) {
   auto rows = s.verbs.store.all<Instance>();
   std::erase_if(rows, [&](const InstanceRow& row) { return !wanted(request, *row); });
@@ -48,25 +54,30 @@ Result<ApiResponse> list_servers(ApiServices& s, const ApiRequest& request, bool
   for (const InstanceRow& row : rows) ids.push_back(row->uuid);
   CA_TRY(const Page page, page_of(request, ids));
   const ServerViewContext context = detail ? server_view_context(s.verbs.store) : ServerViewContext{};
-  Json servers = Json::array();
+  JsonText out;
+  out.reserve(page.count * (detail ? 2048 : 256));
+  out.begin_object().key("servers").begin_array();
   for (std::size_t i = page.first; i < page.first + page.count; ++i) {
-    servers.push_back(detail ? server_view(*rows[i], context, s.verbs.config.dhcp_domain) : server_brief(*rows[i]));
+    if (detail)
+      write_server(out, *rows[i], context);
+    else
+      write_server_brief(out, *rows[i]);
   }
-  ApiResponse response;
-  response.body = Json{{"servers", std::move(servers)}};
+  out.end_array();
   if (page.more && page.count > 0) {
-    const std::string next = fmt::format("/compute/v2.1/servers{}?limit={}&marker={}", detail ? "/detail" : "", page.count,
-                                         ids[page.first + page.count - 1]);
-    (*response.body)["servers_links"] = Json::array({{{"rel", "next"}, {"href", next}}});
+    const std::string next =
+        fmt::format("/compute/v2.1/servers{}?limit={}&marker={}", detail ? "/detail" : "", page.count, ids[page.first + page.count - 1]);
+    out.key("servers_links").begin_array().begin_object().member("rel", "next").member("href", next).end_object().end_array();
   }
-  return response;
+  return text_response(out.end_object());
 }
 
 Result<ApiResponse> show_server(ApiServices& s, const ApiRequest& request) {
   CA_TRY(const InstanceRow row, find_server(s, request));
-  ApiResponse response;
-  response.body = Json{{"server", server_view(*row, server_view_context(s.verbs.store), s.verbs.config.dhcp_domain)}};
-  return response;
+  JsonText out;
+  out.begin_object().key("server");
+  write_server(out, *row, server_view_context(s.verbs.store));
+  return text_response(out.end_object());
 }
 
 Result<ApiResponse> create_servers(ApiServices& s, const ApiRequest& request) {
@@ -74,8 +85,10 @@ Result<ApiResponse> create_servers(ApiServices& s, const ApiRequest& request) {
   CA_TRY(ServerOrder order, server_order(s, body.at("server")));
   const auto service = s.verbs.store.get<Service>(s.verbs.config.host);
   if (service && service->disabled) {
-    return fail(Code::kConflict, fmt::format("No valid host was found: compute service on {} is disabled ({})", s.verbs.config.host,
-                                             service->disabled_reason), "`computectl compute service set --enable` allows builds again");
+    return fail(
+        Code::kConflict,
+        fmt::format("No valid host was found: compute service on {} is disabled ({})", s.verbs.config.host, service->disabled_reason),
+        "`computectl compute service set --enable` allows builds again");
   }
   const std::string reservation = "r-" + new_message_id().substr(0, 8);
   std::vector<Instance> made;
@@ -95,8 +108,8 @@ Result<ApiResponse> create_servers(ApiServices& s, const ApiRequest& request) {
       instance.created_us = instance.updated_us = tx.now_us();
       CA_TRY(instance.number, tx.next_number("instance_number"));
       CA_TRY_VOID(tx.put(instance));
-      CA_TRY_VOID(publish_order(s, tx, "build_and_run_instance",
-                                {{"instance", to_json(instance)}, {"requested_networks", order.networks}}, request.request_id));
+      CA_TRY_VOID(publish_order(s, tx, "build_and_run_instance", {{"instance", to_json(instance)}, {"requested_networks", order.networks}},
+                                request.request_id));
       made.push_back(std::move(instance));
     }
     return {};
@@ -104,12 +117,13 @@ Result<ApiResponse> create_servers(ApiServices& s, const ApiRequest& request) {
   if (!written) return tl::unexpected<Error>(written.error());
   ApiResponse response;
   response.status = 202;
-  Json server = server_brief(made.front());
-  server.erase("name");
-  server["OS-DCF:diskConfig"] = "MANUAL";
-  server["security_groups"] = Json::array();
-  response.body = Json{{"server", std::move(server)}};
-  response.headers["Location"] = "/compute/v2.1/servers/" + made.front().uuid;
+  const Uuid& uuid = made.front().uuid;
+  JsonText out;
+  out.begin_object().key("server").begin_object().member("id", uuid);
+  write_server_links(out, uuid);
+  out.member("OS-DCF:diskConfig", "MANUAL").key("security_groups").raw("[]").end_object();
+  response.text = out.end_object().take();
+  response.headers["Location"] = "/compute/v2.1/servers/" + uuid;
   return response;
 }
 

@@ -61,7 +61,8 @@ Result<ApiResponse> list_images(ApiServices& s, const ApiRequest& request) {
   for (std::size_t i = page.first; i < page.first + page.count; ++i) list.push_back(image_view(*rows[i]));
   ApiResponse response;
   response.body = Json{{"images", std::move(list)}, {"first", "/v2/images"}, {"schema", "/v2/schemas/images"}};
-  if (page.more && page.count > 0) (*response.body)["next"] = fmt::format("/v2/images?marker={}&limit={}", ids[page.first + page.count - 1], page.count);
+  if (page.more && page.count > 0)
+    (*response.body)["next"] = fmt::format("/v2/images?marker={}&limit={}", ids[page.first + page.count - 1], page.count);
   return response;
 }
 
@@ -81,7 +82,8 @@ Result<ApiResponse> patch_image(ApiServices& s, const ApiRequest& request) {
         if (image->properties.erase(key) == 0) return fail(Code::kConflict, fmt::format("Property {} does not exist.", key));
         continue;
       }
-      if (!change.contains("value")) return fail(Code::kInvalid, fmt::format("Operation \"{}\" requires a member named \"value\".", change.at("op").get<std::string>()));
+      if (!change.contains("value"))
+        return fail(Code::kInvalid, fmt::format("Operation \"{}\" requires a member named \"value\".", change.at("op").get<std::string>()));
       if (key == "disk_format" && image->status != ImageStatus::kQueued) {
         return fail(Code::kForbidden, "Attribute 'disk_format' is read-only: the image has data, and its format was established from it");
       }
@@ -101,7 +103,8 @@ Result<ApiResponse> delete_image(ApiServices& s, const ApiRequest& request) {
   CA_TRY_VOID(s.verbs.store.write(Durability::kFsync, [&](Tx& tx) -> Result<void> {
     CA_TRY(const ImageMeta current, tx.get<ImageMeta>(image->id));
     if (current.is_protected) {
-      return fail(Code::kForbidden, fmt::format("Image {} is protected and cannot be deleted.", image->id), "`computectl image set --unprotected` allows it");
+      return fail(Code::kForbidden, fmt::format("Image {} is protected and cannot be deleted.", image->id),
+                  "`computectl image set --unprotected` allows it");
     }
     return tx.erase<ImageMeta>(image->id);
   }));
@@ -115,12 +118,13 @@ Result<ApiResponse> delete_image(ApiServices& s, const ApiRequest& request) {
 }  // namespace
 
 Result<void> set_image_member(ImageMeta& image, const std::string& key, const Json& value) {
-  static const std::vector<std::string> kReadOnly{"id", "status", "size", "checksum", "os_hash_algo", "os_hash_value", "virtual_size", "file",
-                                                  "created_at", "updated_at", "schema", "self"};
+  static const std::vector<std::string> kReadOnly{"id",           "status", "size",       "checksum",   "os_hash_algo", "os_hash_value",
+                                                  "virtual_size", "file",   "created_at", "updated_at", "schema",       "self"};
   if (std::ranges::find(kReadOnly, key) != kReadOnly.end()) return fail(Code::kForbidden, fmt::format("Attribute '{}' is read-only.", key));
   const auto text = [&]() -> Result<std::string> {
     if (value.is_null()) return std::string();
-    if (!value.is_string() || value.get_ref<const std::string&>().size() > 8192) return fail(Code::kInvalid, fmt::format("Invalid value for '{}': a string is expected", key));
+    if (!value.is_string() || value.get_ref<const std::string&>().size() > 8192)
+      return fail(Code::kInvalid, fmt::format("Invalid value for '{}': a string is expected", key));
     return value.get<std::string>();
   };
   const auto number = [&](std::int64_t& into) -> Result<void> {
@@ -140,7 +144,8 @@ Result<void> set_image_member(ImageMeta& image, const std::string& key, const Js
   if (key == "protected") return flag(image.is_protected);
   if (key == "os_hidden") return flag(image.hidden);
   if (key == "tags") {
-    if (!value.is_array() || !std::ranges::all_of(value, [](const Json& tag) { return tag.is_string(); })) return fail(Code::kInvalid, "Invalid value for 'tags'");
+    if (!value.is_array() || !std::ranges::all_of(value, [](const Json& tag) { return tag.is_string(); }))
+      return fail(Code::kInvalid, "Invalid value for 'tags'");
     image.tags = value.get<std::vector<std::string>>();
     return {};
   }
@@ -151,14 +156,17 @@ Result<void> set_image_member(ImageMeta& image, const std::string& key, const Js
   } else if (key == "disk_format") {
     image.disk_format = disk_format_from(given);
     if (image.disk_format == DiskFormat::kUnknown) {
-      return fail(Code::kInvalid, fmt::format("Invalid value '{}' for 'disk_format': one of raw, qcow2, vmdk, vdi, vhd, vhdx, iso is expected", given));
+      return fail(Code::kInvalid,
+                  fmt::format("Invalid value '{}' for 'disk_format': one of raw, qcow2, vmdk, vdi, vhd, vhdx, iso is expected", given));
     }
   } else if (key == "container_format") {
-    if (given != "bare") return fail(Code::kInvalid, fmt::format("Invalid value '{}' for 'container_format': only bare is supported", given));
+    if (given != "bare")
+      return fail(Code::kInvalid, fmt::format("Invalid value '{}' for 'container_format': only bare is supported", given));
     image.container_format = given;
   } else if (key == "visibility") {
     static const std::vector<std::string> kWords{"public", "private", "shared", "community"};
-    if (std::ranges::find(kWords, given) == kWords.end()) return fail(Code::kInvalid, fmt::format("Invalid value '{}' for 'visibility'", given));
+    if (std::ranges::find(kWords, given) == kWords.end())
+      return fail(Code::kInvalid, fmt::format("Invalid value '{}' for 'visibility'", given));
     image.visibility = given;
   } else if (key == "owner") {
     image.owner = given;
@@ -199,9 +207,11 @@ Json image_view(const ImageMeta& i) {
 
 Result<std::unique_ptr<ImageUpload>> begin_upload(ApiServices& s, const Uuid& id, std::int64_t announced_bytes) {
   CA_TRY(const auto image, find_image(s, id));
-  if (image->disk_format == DiskFormat::kUnknown) return fail(Code::kInvalid, "Properties disk_format, container_format must be set prior to saving data.");
+  if (image->disk_format == DiskFormat::kUnknown)
+    return fail(Code::kInvalid, "Properties disk_format, container_format must be set prior to saving data.");
   if (announced_bytes > s.verbs.config.max_image_bytes) {
-    return fail(Code::kTooLarge, fmt::format("the image has {} bytes; at most {} are taken", announced_bytes, s.verbs.config.max_image_bytes),
+    return fail(Code::kTooLarge,
+                fmt::format("the image has {} bytes; at most {} are taken", announced_bytes, s.verbs.config.max_image_bytes),
                 "raise [api] max_image_bytes");
   }
   CA_TRY_VOID(s.verbs.store.write(Durability::kOrdered, [&](Tx& tx) -> Result<void> {
@@ -223,7 +233,7 @@ Result<void> finish_upload(ApiServices& s, const Uuid& id, ImageUpload& upload) 
     abandon_upload(s, id);
     return wrap(std::move(stored).error(), fmt::format("image {} is refused", id));
   }
-  return s.verbs.store.write(Durability::kFsync, [&](Tx& tx) -> Result<void> {
+  auto recorded = s.verbs.store.write(Durability::kFsync, [&](Tx& tx) -> Result<void> {
     CA_TRY(ImageMeta current, tx.get<ImageMeta>(id));
     current.status = ImageStatus::kActive;
     current.size_bytes = stored->size_bytes;
@@ -234,6 +244,10 @@ Result<void> finish_upload(ApiServices& s, const Uuid& id, ImageUpload& upload) 
     current.updated_us = tx.now_us();
     return tx.put(current);
   });
+  if (recorded) return recorded;
+  // Deleted meanwhile, most likely: its data must not outlive it.
+  CA_TRY_VOID(s.image_store.remove(id));
+  return recorded;
 }
 
 void abandon_upload(ApiServices& s, const Uuid& id) {

@@ -81,7 +81,8 @@ Result<ApiResponse> create_network(ApiServices& s, const ApiRequest& request) {
 void delete_network(ApiServices& s, const ApiRequest& request, const Reply& reply) {
   const auto network = s.verbs.store.get<Network>(request.param("id"));
   if (!network) {
-    reply(fail(Code::kNotFound, fmt::format("Network {} could not be found.", request.param("id")), "`computectl network list` shows the networks"));
+    reply(fail(Code::kNotFound, fmt::format("Network {} could not be found.", request.param("id")),
+               "`computectl network list` shows the networks"));
     return;
   }
   const Network doomed = *network;
@@ -92,8 +93,10 @@ void delete_network(ApiServices& s, const ApiRequest& request, const Reply& repl
       CA_TRY(const auto ports, tx.all<Port>());
       for (const Port& port : ports) {
         if (port.network_id != doomed.id) continue;
-        return fail(Code::kConflict, fmt::format("Unable to complete operation on network {}. There are one or more ports still in use on the network.", doomed.id),
-                    fmt::format("delete instance {} or port {} first", port.device_id, port.id));
+        return fail(
+            Code::kConflict,
+            fmt::format("Unable to complete operation on network {}. There are one or more ports still in use on the network.", doomed.id),
+            fmt::format("delete instance {} or port {} first", port.device_id, port.id));
       }
       CA_TRY(const auto subnets, tx.all<Subnet>());
       for (const Subnet& subnet : subnets) {
@@ -154,7 +157,9 @@ void add_network_routes(Router& router, ApiServices& s) {
   router.add("POST", base + "/networks", [&s](const ApiRequest& r) { return create_network(s, r); });
   router.add("GET", base + "/networks/{id}", [&s](const ApiRequest& r) -> Result<ApiResponse> {
     const auto n = s.verbs.store.get<Network>(r.param("id"));
-    if (!n) return fail(Code::kNotFound, fmt::format("Network {} could not be found.", r.param("id")), "`computectl network list` shows the networks");
+    if (!n)
+      return fail(Code::kNotFound, fmt::format("Network {} could not be found.", r.param("id")),
+                  "`computectl network list` shows the networks");
     ApiResponse response;
     response.body = Json{{"network", network_view(*n, subnet_ids(s, n->id))}};
     return response;

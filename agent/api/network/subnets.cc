@@ -47,7 +47,8 @@ Result<Subnet> subnet_from(const Json& given) {
   subnet.enable_dhcp = given.value("enable_dhcp", true);
   subnet.description = given.value("description", "");
   if (given.contains("dns_nameservers")) subnet.dns_nameservers = given.at("dns_nameservers").get<std::vector<std::string>>();
-  for (const Json& pool : given.value("allocation_pools", Json::array())) subnet.allocation_pools.push_back({pool.at("start"), pool.at("end")});
+  for (const Json& pool : given.value("allocation_pools", Json::array()))
+    subnet.allocation_pools.push_back({pool.at("start"), pool.at("end")});
   const auto gateway = given.find("gateway_ip");
   if (gateway != given.end() && gateway->is_string()) subnet.gateway_ip = *gateway;
   CA_TRY_VOID(complete_subnet(subnet, gateway != given.end()));
@@ -64,8 +65,10 @@ Result<ApiResponse> create_subnet(ApiServices& s, const ApiRequest& request) {
     for (const Subnet& other : others) {
       CA_TRY(const IpPrefix theirs, parse_cidr(other.cidr));
       if (!overlap(mine, theirs)) continue;
-      return fail(Code::kInvalid, fmt::format("Invalid input for operation: Requested subnet with cidr: {} for network: {} overlaps with another subnet ({} {} of network {})",
-                                              subnet.cidr, subnet.network_id, other.id, other.cidr, other.network_id),
+      return fail(Code::kInvalid,
+                  fmt::format("Invalid input for operation: Requested subnet with cidr: {} for network: {} overlaps with another subnet "
+                              "({} {} of network {})",
+                              subnet.cidr, subnet.network_id, other.id, other.cidr, other.network_id),
                   "choose a range that no subnet of this host uses");
     }
     subnet.created_us = subnet.updated_us = tx.now_us();
@@ -80,12 +83,14 @@ Result<ApiResponse> create_subnet(ApiServices& s, const ApiRequest& request) {
 Result<ApiResponse> delete_subnet(ApiServices& s, const ApiRequest& request) {
   const Uuid id = request.param("id");
   CA_TRY_VOID(s.verbs.store.write(Durability::kFsync, [&](Tx& tx) -> Result<void> {
-    if (!tx.get<Subnet>(id)) return fail(Code::kNotFound, fmt::format("Subnet {} could not be found.", id), "`computectl subnet list` shows the subnets");
+    if (!tx.get<Subnet>(id))
+      return fail(Code::kNotFound, fmt::format("Subnet {} could not be found.", id), "`computectl subnet list` shows the subnets");
     CA_TRY(const auto ports, tx.all<Port>());
     for (const Port& port : ports) {
       for (const FixedIp& ip : port.fixed_ips) {
         if (ip.subnet_id != id) continue;
-        return fail(Code::kConflict, fmt::format("Unable to complete operation on subnet {}: One or more ports have an IP allocation from this subnet.", id),
+        return fail(Code::kConflict,
+                    fmt::format("Unable to complete operation on subnet {}: One or more ports have an IP allocation from this subnet.", id),
                     fmt::format("delete instance {} first", port.device_id));
       }
     }
@@ -104,7 +109,8 @@ void add_subnet_routes(Router& router, ApiServices& s) {
     const std::string name = r.query_or("name", ""), network = r.query_or("network_id", "");
     Json list = Json::array();
     for (const auto& subnet : s.verbs.store.all<Subnet>()) {
-      if ((name.empty() || subnet->name == name) && (network.empty() || subnet->network_id == network)) list.push_back(subnet_view(*subnet));
+      if ((name.empty() || subnet->name == name) && (network.empty() || subnet->network_id == network))
+        list.push_back(subnet_view(*subnet));
     }
     ApiResponse response;
     response.body = Json{{"subnets", std::move(list)}};
@@ -113,7 +119,9 @@ void add_subnet_routes(Router& router, ApiServices& s) {
   router.add("POST", base, [&s](const ApiRequest& r) { return create_subnet(s, r); });
   router.add("GET", base + "/{id}", [&s](const ApiRequest& r) -> Result<ApiResponse> {
     const auto subnet = s.verbs.store.get<Subnet>(r.param("id"));
-    if (!subnet) return fail(Code::kNotFound, fmt::format("Subnet {} could not be found.", r.param("id")), "`computectl subnet list` shows the subnets");
+    if (!subnet)
+      return fail(Code::kNotFound, fmt::format("Subnet {} could not be found.", r.param("id")),
+                  "`computectl subnet list` shows the subnets");
     ApiResponse response;
     response.body = Json{{"subnet", subnet_view(*subnet)}};
     return response;

@@ -20,8 +20,8 @@ std::string names_text(const std::vector<std::string>& names) {
 Result<std::vector<std::size_t>> choose(const std::vector<std::string>& all, const std::vector<std::string>& wanted) {
   std::vector<std::size_t> chosen;
   for (std::size_t i = 0; i < all.size(); ++i) {
-    const bool repeated = std::find(all.begin(), all.begin() + static_cast<std::ptrdiff_t>(i), all[i]) !=
-                          all.begin() + static_cast<std::ptrdiff_t>(i);
+    const bool repeated =
+        std::find(all.begin(), all.begin() + static_cast<std::ptrdiff_t>(i), all[i]) != all.begin() + static_cast<std::ptrdiff_t>(i);
     if (!repeated && (wanted.empty() || std::find(wanted.begin(), wanted.end(), all[i]) != wanted.end())) {
       chosen.push_back(i);
     }

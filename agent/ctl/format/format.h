@@ -15,14 +15,14 @@ struct FormatOptions {
   std::vector<std::string> columns;       // -c; empty: all
   std::vector<std::string> sort_columns;  // first has priority; unknown ones are ignored
   bool sort_descending = false;
-  std::string quote = "nonnumeric";       // csv: all, minimal, none, nonnumeric
-  bool noindent = false;                  // json
-  std::string prefix;                     // shell
-  int max_width = 0;                      // table; 0: as wide as it gets
-  bool fit_width = false;                 // table: as wide as the terminal
-  bool print_empty = false;               // table
-  int terminal_columns = 0;               // 0: no terminal
-  bool to_terminal = false;               // control characters are made visible
+  std::string quote = "nonnumeric";  // csv: all, minimal, none, nonnumeric
+  bool noindent = false;             // json
+  std::string prefix;                // shell
+  int max_width = 0;                 // table; 0: as wide as it gets
+  bool fit_width = false;            // table: as wide as the terminal
+  bool print_empty = false;          // table
+  int terminal_columns = 0;          // 0: no terminal
+  bool to_terminal = false;          // control characters are made visible
 };
 
 // Sorts, keeps the columns asked for and writes. kInvalid when none of the columns asked for exists.

@@ -75,9 +75,7 @@ std::string python_repr(const Json& value) {
   }
 }
 
-std::string python_str(const Json& value) {
-  return value.is_string() ? value.get_ref<const std::string&>() : python_repr(value);
-}
+std::string python_str(const Json& value) { return value.is_string() ? value.get_ref<const std::string&>() : python_repr(value); }
 
 Cell plain_cell(Json value) { return {std::move(value), std::nullopt}; }
 

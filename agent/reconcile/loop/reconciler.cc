@@ -11,8 +11,7 @@ constexpr std::chrono::seconds kLookLimit{30};
 constexpr std::chrono::seconds kBulkLimit{120};
 }  // namespace
 
-Reconciler::Reconciler(Store& store, Journal& journal, Hypervisor& hypervisor, WorkerPool& workers, Publish publish,
-                       bool resume_guests)
+Reconciler::Reconciler(Store& store, Journal& journal, Hypervisor& hypervisor, WorkerPool& workers, Publish publish, bool resume_guests)
     : store_(store),
       journal_(journal),
       hypervisor_(hypervisor),
@@ -45,7 +44,9 @@ void Reconciler::look_now(const Uuid& uuid) {
   } else if (state.error().code == Code::kNotFound) {
     seen = {Seen::Kind::kGone, PowerState::kNoState};
   }
-  settle(*record, seen, {});
+  std::vector<Change> changes;
+  consider(*record, seen, {}, changes);
+  settle(changes);
 }
 
 void Reconciler::look_at_all_now() {
@@ -57,18 +58,33 @@ void Reconciler::look_at_all_now() {
   std::map<Uuid, PowerState> states;
   for (const DomainSeen& domain : *domains) states[domain.uuid] = domain.state;
   const Moment moment{.starting = !passed_.exchange(true), .resume_guests = resume_guests_};
+  std::vector<Change> changes;
   for (const auto& record : store_.all<Instance>()) {
     const auto found = states.find(record->uuid);
-    settle(*record, found == states.end() ? Seen{Seen::Kind::kGone, PowerState::kNoState} : Seen{Seen::Kind::kThere, found->second}, moment);
+    consider(*record, found == states.end() ? Seen{Seen::Kind::kGone, PowerState::kNoState} : Seen{Seen::Kind::kThere, found->second},
+             moment, changes);
   }
+  settle(changes);
 }
 
-void Reconciler::settle(const Instance& record, const Seen& seen, const Moment& moment) {
-  const Decision decision = decide(record, seen, journal_.has_open(record.uuid), moment);
+void Reconciler::consider(const Instance& record, const Seen& seen, const Moment& moment, std::vector<Change>& changes) const {
+  Decision decision = decide(record, seen, journal_.has_open(record.uuid), moment);
   if (decision.action == Decision::Action::kNothing) return;
   spdlog::info("instance {}: {}", record.uuid, decision.reason);
-  const auto written = store_.write(Durability::kFsync, [&](Tx& tx) { return apply(tx, record.uuid, decision); });
-  if (!written) spdlog::error("instance {}: what was seen can't be recorded: {}", record.uuid, written.error().chain());
+  changes.push_back({record.uuid, std::move(decision)});
+}
+
+// One transaction for all: after a host's boot every instance may have changed.
+void Reconciler::settle(const std::vector<Change>& changes) {
+  if (changes.empty()) return;
+  const auto written = store_.write(Durability::kFsync, [&](Tx& tx) -> Result<void> {
+    for (const Change& change : changes) {
+      // Deleted since the look: nothing was changed, nothing is to be done.
+      if (auto done = apply(tx, change.uuid, change.decision); !done && done.error().code != Code::kNotFound) return done;
+    }
+    return {};
+  });
+  if (!written) spdlog::error("what was seen of {} instances can't be recorded: {}", changes.size(), written.error().chain());
 }
 
 Result<void> Reconciler::apply(Tx& tx, const Uuid& uuid, const Decision& decision) {

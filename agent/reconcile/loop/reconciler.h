@@ -5,6 +5,7 @@
 #include <atomic>
 #include <functional>
 #include <string>
+#include <vector>
 
 #include "agent/journal/journal.h"
 #include "agent/reconcile/decide.h"
@@ -29,7 +30,12 @@ class Reconciler {
  private:
   void look_now(const Uuid& uuid);
   void look_at_all_now();
-  void settle(const Instance& record, const Seen& seen, const Moment& moment);
+  struct Change {
+    Uuid uuid;
+    Decision decision;
+  };
+  void consider(const Instance& record, const Seen& seen, const Moment& moment, std::vector<Change>& changes) const;
+  void settle(const std::vector<Change>& changes);
   Result<void> apply(Tx& tx, const Uuid& uuid, const Decision& decision);
 
   Store& store_;

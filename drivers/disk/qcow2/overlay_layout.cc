@@ -80,20 +80,15 @@ std::vector<std::byte> header(const OverlaySpec& spec, std::int64_t l1_entries) 
 
 Result<void> check(const OverlaySpec& spec) {
   if (spec.backing_format != DiskFormat::kRaw && spec.backing_format != DiskFormat::kQcow2) {
-    return fail(Code::kInvalid, fmt::format("an overlay's backing format is raw or qcow2, not {}",
-                                            to_string(spec.backing_format)));
+    return fail(Code::kInvalid, fmt::format("an overlay's backing format is raw or qcow2, not {}", to_string(spec.backing_format)));
   }
   // A name that does not start with "/" could be one of qemu's protocols ("nbd:...", "json:{...}").
   const std::string& name = spec.backing_file;
   if (!name.starts_with('/') || name.size() > kMaxBackingName || name.find('\0') != std::string::npos) {
-    return fail(
-        Code::kInvalid,
-        fmt::format(
-            "an overlay's backing file is named by an absolute path of at most {} bytes, this one has {}",
-            kMaxBackingName, name.size()));
+    return fail(Code::kInvalid, fmt::format("an overlay's backing file is named by an absolute path of at most {} bytes, this one has {}",
+                                            kMaxBackingName, name.size()));
   }
-  if (spec.size_bytes <= 0 || spec.size_bytes % 512 != 0 ||
-      spec.size_bytes > kMaxL1Entries * kBytesPerL1Entry) {
+  if (spec.size_bytes <= 0 || spec.size_bytes % 512 != 0 || spec.size_bytes > kMaxL1Entries * kBytesPerL1Entry) {
     return fail(Code::kInvalid, fmt::format("an overlay's size is a multiple of 512 up to {} bytes, not {}",
                                             kMaxL1Entries * kBytesPerL1Entry, spec.size_bytes));
   }
@@ -109,8 +104,7 @@ Result<OverlayLayout> overlay_layout(const OverlaySpec& spec) {
   Writer table;
   table.put(static_cast<std::uint64_t>(kRefcountBlockAt));
   Writer block;  // each cluster in use is counted once; 32768 fit, more than the largest L1 table takes
-  for (std::int64_t cluster = 0; cluster < kL1At / kCluster + l1_clusters; ++cluster)
-    block.put(std::uint16_t{1});
+  for (std::int64_t cluster = 0; cluster < kL1At / kCluster + l1_clusters; ++cluster) block.put(std::uint16_t{1});
   OverlayLayout layout;
   layout.pieces.push_back({0, header(spec, l1_entries)});
   layout.pieces.push_back({kRefcountTableAt, table.take()});

@@ -30,8 +30,7 @@ class Qcow2Backend final : public DiskBackend {
     // qemu counts in sectors and rounds up, as its own create does.
     const std::int64_t size = (spec.size_bytes + 511) / 512 * 512;
     CA_TRY(const OverlayLayout layout,
-           overlay_layout(
-               {.backing_file = spec.base_path, .backing_format = spec.base_format, .size_bytes = size}));
+           overlay_layout({.backing_file = spec.base_path, .backing_format = spec.base_format, .size_bytes = size}));
     CA_TRY(DurableFile file, DurableFile::create(spec.path, 0600));
     for (const auto& piece : layout.pieces) CA_TRY_VOID(file.write_at(piece.offset, piece.bytes));
     CA_TRY_VOID(file.set_size(layout.file_size));
@@ -41,8 +40,6 @@ class Qcow2Backend final : public DiskBackend {
 
 }  // namespace
 
-std::unique_ptr<DiskBackend> make_qcow2_backend() {
-  return std::make_unique<Qcow2Backend>();
-}
+std::unique_ptr<DiskBackend> make_qcow2_backend() { return std::make_unique<Qcow2Backend>(); }
 
 }  // namespace ca

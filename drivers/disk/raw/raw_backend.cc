@@ -30,8 +30,7 @@ class RawBackend final : public DiskBackend {
     if (exists) return {};
     if (spec.base_format != DiskFormat::kRaw) {
       return fail(Code::kInvalid,
-                  fmt::format("a raw disk is a copy of a raw base, but {} is {}", spec.base_path,
-                              to_string(spec.base_format)),
+                  fmt::format("a raw disk is a copy of a raw base, but {} is {}", spec.base_path, to_string(spec.base_format)),
                   "set force_raw_images = true, or images_type = qcow2");
     }
     CA_TRY_VOID(check_disk_spec(spec));
@@ -45,8 +44,6 @@ class RawBackend final : public DiskBackend {
 
 }  // namespace
 
-std::unique_ptr<DiskBackend> make_raw_backend() {
-  return std::make_unique<RawBackend>();
-}
+std::unique_ptr<DiskBackend> make_raw_backend() { return std::make_unique<RawBackend>(); }
 
 }  // namespace ca

@@ -10,9 +10,20 @@ namespace ca {
 using Kind = DomainEvent::Kind;
 
 FakeHypervisor::FakeHypervisor() {
-  facts_ = HostFacts{.hostname = "fake", .arch = "x86_64", .cpu_model = "qemu64", .cpu_vendor = "AMD", .cpu_features = {"sse2"},
-                     .cpus = 8, .sockets = 1, .cores = 8, .threads = 1, .memory_mib = 16384, .hypervisor_type = "QEMU",
-                     .hypervisor_version = 7002000, .library_version = 9000000, .emulator = "/usr/bin/qemu-system-x86_64"};
+  facts_ = HostFacts{.hostname = "fake",
+                     .arch = "x86_64",
+                     .cpu_model = "qemu64",
+                     .cpu_vendor = "AMD",
+                     .cpu_features = {"sse2"},
+                     .cpus = 8,
+                     .sockets = 1,
+                     .cores = 8,
+                     .threads = 1,
+                     .memory_mib = 16384,
+                     .hypervisor_type = "QEMU",
+                     .hypervisor_version = 7002000,
+                     .library_version = 9000000,
+                     .emulator = "/usr/bin/qemu-system-x86_64"};
 }
 
 FakeHypervisor::~FakeHypervisor() { stop(); }

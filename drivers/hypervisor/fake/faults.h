@@ -53,7 +53,7 @@ class Faults {
     int left = 0;
     std::map<int, Error> before;  // by number of the call
     std::map<int, Error> after;
-    std::vector<Error> always;    // none or one
+    std::vector<Error> always;  // none or one
     bool hanging = false;
     int hung = 0;
   };

@@ -93,7 +93,8 @@ KvmProbe verdict_of(const ProcessResult& run, const std::string& stage) {
   switch (run.exit_status) {
     case kPassed: return {.usable = true, .reason = "a probe guest ran under KVM", .lasting = true};
     case kTooSlow:
-      return {.usable = false, .reason = "KVM emulates guest kernels instruction by instruction, thousands of times too slow", .lasting = true};
+      return {
+          .usable = false, .reason = "KVM emulates guest kernels instruction by instruction, thousands of times too slow", .lasting = true};
     case kWrongResult: return {.usable = false, .reason = "the probe guest got a wrong result " + stage, .lasting = true};
     case kUnexpectedTrap: return {.usable = false, .reason = "the probe guest was trapped " + stage, .lasting = true};
     case kNoLongMode: return {.usable = false, .reason = "KVM offers no 64-bit mode", .lasting = true};
@@ -125,9 +126,9 @@ Result<KvmProbe> probe_kvm(ProcessRunner& runner, const KvmProbeOptions& options
   CA_TRY_VOID(write_firmware(dir.bios()));
 
   ProcessSpec spec;
-  spec.argv = {options.qemu, "-accel", options.accel, "-machine", "pc", "-m", "16", "-nodefaults", "-no-user-config",
-               "-display", "none", "-no-reboot", "-bios", dir.bios(), "-debugcon", "file:" + dir.log(),
-               "-device", "isa-debug-exit,iobase=0xf4,iosize=1"};
+  spec.argv = {options.qemu, "-accel",      options.accel,     "-machine",          "pc",      "-m",
+               "16",         "-nodefaults", "-no-user-config", "-display",          "none",    "-no-reboot",
+               "-bios",      dir.bios(),    "-debugcon",       "file:" + dir.log(), "-device", "isa-debug-exit,iobase=0xf4,iosize=1"};
   spec.wall_limit = options.wall_limit;
   spec.cpu_seconds = 30;
   spec.memory_bytes = std::int64_t{8} << 30;  // address space, of which QEMU maps much and uses little
@@ -141,16 +142,16 @@ Result<KvmProbe> probe_kvm(ProcessRunner& runner, const KvmProbeOptions& options
                       .reason = "the probe guest did not end within " + std::to_string(options.wall_limit.count()) + " ms, stuck " + stage,
                       .lasting = false};
     case Code::kExternal:
-    case Code::kTooLarge:
-      return KvmProbe{.usable = false, .reason = "QEMU failed " + stage + ": " + run.error().chain(), .lasting = false};
-    default: return wrap(std::move(run).error(), "cannot probe KVM with " + options.qemu, "install qemu-system-x86, or set virt_type = qemu");
+    case Code::kTooLarge: return KvmProbe{.usable = false, .reason = "QEMU failed " + stage + ": " + run.error().chain(), .lasting = false};
+    default:
+      return wrap(std::move(run).error(), "cannot probe KVM with " + options.qemu, "install qemu-system-x86, or set virt_type = qemu");
   }
 }
 
 std::string probe_cache_key(const KvmProbeOptions& options) {
   std::ifstream file("/proc/sys/kernel/random/boot_id");
   std::string boot_id;
-  struct stat st{};
+  struct stat st {};
   if (!std::getline(file, boot_id) || boot_id.empty() || ::stat(options.qemu.c_str(), &st) != 0) return {};
   return "1:" + boot_id + ":" + options.qemu + ":" + std::to_string(st.st_size) + ":" + std::to_string(st.st_mtim.tv_sec) + "." +
          std::to_string(st.st_mtim.tv_nsec);

@@ -14,15 +14,15 @@ namespace ca {
 struct KvmProbeOptions {
   std::string qemu = "/usr/bin/qemu-system-x86_64";
   std::string device = "/dev/kvm";
-  std::string accel = "kvm";            // "tcg" proves the guest itself (tests)
-  std::string work_dir = "/tmp";        // a directory of two small files is made here and removed
+  std::string accel = "kvm";      // "tcg" proves the guest itself (tests)
+  std::string work_dir = "/tmp";  // a directory of two small files is made here and removed
   std::chrono::milliseconds wall_limit{3'000};
 };
 
 struct KvmProbe {
   bool usable = false;
-  std::string reason;                   // a sentence for the log and `hypervisor show`
-  bool lasting = true;                  // false: may turn out otherwise without a reboot (permissions, a busy host); don't cache
+  std::string reason;   // a sentence for the log and `hypervisor show`
+  bool lasting = true;  // false: may turn out otherwise without a reboot (permissions, a busy host); don't cache
 };
 
 // An error only when the probe could not be made at all (no QEMU, no room in work_dir); the caller then uses qemu.

@@ -82,7 +82,7 @@ class LibvirtConnection : public std::enable_shared_from_this<LibvirtConnection>
   std::uint64_t epoch_ = 0;                 // grows at start and stop; what belongs to an older one ends itself
   int connectors_ = 0;                      // connect threads alive; more than one only after a stop while one hangs
   bool told_down_ = false;
-  unsigned failures_ = 0;                   // since the last connection that lasted
+  unsigned failures_ = 0;  // since the last connection that lasted
   std::string last_failure_;
   std::chrono::steady_clock::time_point attempt_began_{};
   std::chrono::steady_clock::time_point up_since_{};

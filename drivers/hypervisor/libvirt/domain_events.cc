@@ -21,8 +21,7 @@ std::optional<DomainEvent> lifecycle_event(int event, int detail) {
   switch (event) {
     case VIR_DOMAIN_EVENT_DEFINED: return make(Kind::kDefined, {"added", "updated", "renamed", "from snapshot"}, detail);
     case VIR_DOMAIN_EVENT_UNDEFINED: return make(Kind::kUndefined, {"removed", "renamed"}, detail);
-    case VIR_DOMAIN_EVENT_STARTED:
-      return make(Kind::kStarted, {"booted", "migrated", "restored", "from snapshot", "wakeup"}, detail);
+    case VIR_DOMAIN_EVENT_STARTED: return make(Kind::kStarted, {"booted", "migrated", "restored", "from snapshot", "wakeup"}, detail);
     case VIR_DOMAIN_EVENT_SUSPENDED:
       return make(Kind::kSuspended,
                   {"paused", "migrated", "I/O error", "watchdog", "restored", "from snapshot", "API error", "postcopy", "postcopy failed"},

@@ -28,7 +28,8 @@ void EventLoop::start() {
     return;
   }
   stopping_ = false;
-  timer_ = virEventAddTimeout(-1, [](int, void* self) { static_cast<EventLoop*>(self)->drain(); }, this, nullptr);
+  timer_ = virEventAddTimeout(
+      -1, [](int, void* self) { static_cast<EventLoop*>(self)->drain(); }, this, nullptr);
   thread_ = std::thread([this] { run(); });
 }
 

@@ -11,7 +11,9 @@ namespace ca::lv {
 template <auto Free>
 struct FreeWith {
   template <typename T>
-  void operator()(T* handle) const { Free(handle); }
+  void operator()(T* handle) const {
+    Free(handle);
+  }
 };
 
 using DomainPtr = std::unique_ptr<virDomain, FreeWith<virDomainFree>>;

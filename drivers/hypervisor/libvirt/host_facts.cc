@@ -9,7 +9,8 @@ Result<void> read_capabilities(const std::string& xml, HostFacts& facts) {
   const auto parsed = document.load_buffer(xml.data(), xml.size());
   const auto root = document.child("capabilities");
   if (!parsed || !root) {
-    return fail(Code::kExternal, "libvirt's capabilities cannot be read: " + std::string(parsed ? "no <capabilities>" : parsed.description()));
+    return fail(Code::kExternal,
+                "libvirt's capabilities cannot be read: " + std::string(parsed ? "no <capabilities>" : parsed.description()));
   }
   const auto cpu = root.child("host").child("cpu");
   facts.arch = cpu.child_value("arch");

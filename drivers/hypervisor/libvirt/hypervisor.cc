@@ -24,7 +24,8 @@ struct Found {
 
 Result<int> state_of(const Found& found, const std::string& uuid) {
   int state = 0;
-  if (virDomainGetState(found.domain.get(), &state, nullptr, 0) < 0) return found.session->failed("cannot read the state of domain " + uuid);
+  if (virDomainGetState(found.domain.get(), &state, nullptr, 0) < 0)
+    return found.session->failed("cannot read the state of domain " + uuid);
   return state;
 }
 
@@ -193,10 +194,9 @@ Result<void> LibvirtHypervisor::undefine(const std::string& uuid) {
     return tl::unexpected<Error>(std::move(found).error());
   }
   // The most complete first; a hypervisor driver that does not know a flag gets the smaller set.
-  constexpr std::array<unsigned, 3> attempts{
-      VIR_DOMAIN_UNDEFINE_MANAGED_SAVE | VIR_DOMAIN_UNDEFINE_SNAPSHOTS_METADATA | VIR_DOMAIN_UNDEFINE_CHECKPOINTS_METADATA |
-          VIR_DOMAIN_UNDEFINE_NVRAM,
-      VIR_DOMAIN_UNDEFINE_MANAGED_SAVE | VIR_DOMAIN_UNDEFINE_SNAPSHOTS_METADATA, 0};
+  constexpr std::array<unsigned, 3> attempts{VIR_DOMAIN_UNDEFINE_MANAGED_SAVE | VIR_DOMAIN_UNDEFINE_SNAPSHOTS_METADATA |
+                                                 VIR_DOMAIN_UNDEFINE_CHECKPOINTS_METADATA | VIR_DOMAIN_UNDEFINE_NVRAM,
+                                             VIR_DOMAIN_UNDEFINE_MANAGED_SAVE | VIR_DOMAIN_UNDEFINE_SNAPSHOTS_METADATA, 0};
   Result<void> result;
   for (const unsigned flags : attempts) {
     if (virDomainUndefineFlags(found->domain.get(), flags) == 0) return {};

@@ -19,9 +19,9 @@ struct LibvirtOptions {
   // A peer that is silent for interval * (count + 1) seconds is taken for lost; this bounds every call to a hung libvirtd.
   int keepalive_interval_s = 5;
   unsigned keepalive_count = 3;
-  std::chrono::milliseconds first_retry{50};     // doubles, with jitter, up to longest_retry
+  std::chrono::milliseconds first_retry{50};  // doubles, with jitter, up to longest_retry
   std::chrono::milliseconds longest_retry{5'000};
-  std::chrono::milliseconds stop_limit{2'000};   // stop() leaves a call behind that hangs longer
+  std::chrono::milliseconds stop_limit{2'000};  // stop() leaves a call behind that hangs longer
   // Checks XML against libvirt's schema at define, so that a misspelt element is an error instead of being ignored (5 ms).
   bool validate_xml = true;
 };

@@ -105,7 +105,8 @@ Result<void> LibvirtNetworks::start(const std::string& uuid) {
 
 Result<void> LibvirtNetworks::set_autostart(const std::string& uuid) {
   CA_TRY(const Found found, look_up(uuid));
-  if (virNetworkSetAutostart(found.network.get(), 1) < 0) return found.session->failed("cannot mark libvirt network " + uuid + " for autostart");
+  if (virNetworkSetAutostart(found.network.get(), 1) < 0)
+    return found.session->failed("cannot mark libvirt network " + uuid + " for autostart");
   return {};
 }
 
@@ -139,7 +140,8 @@ Result<std::vector<DhcpLease>> LibvirtNetworks::leases(const std::string& uuid) 
   std::vector<DhcpLease> all;
   for (int i = 0; i < count; ++i) {
     const lv::LeasePtr lease(leases[i]);
-    if (lease->type == VIR_IP_ADDR_TYPE_IPV4 && lease->mac != nullptr && lease->ipaddr != nullptr) all.push_back({lease->mac, lease->ipaddr});
+    if (lease->type == VIR_IP_ADDR_TYPE_IPV4 && lease->mac != nullptr && lease->ipaddr != nullptr)
+      all.push_back({lease->mac, lease->ipaddr});
   }
   return all;
 }

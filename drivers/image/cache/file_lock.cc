@@ -24,8 +24,7 @@ Result<FileLock> FileLock::acquire(const std::string& path, std::chrono::millise
     if (::fcntl(fd.get(), F_OFD_SETLK, &lock) == 0) return FileLock(std::move(fd));
     if (errno != EAGAIN && errno != EACCES && errno != EINTR) return fail_file(errno, "cannot lock", path);
     if (SteadyClock::now() >= deadline) {
-      return fail(Code::kTimeout,
-                  fmt::format("another process has held the lock {} for {} ms", path, wait.count()),
+      return fail(Code::kTimeout, fmt::format("another process has held the lock {} for {} ms", path, wait.count()),
                   "find the process that holds it (lslocks), or wait until it is done");
     }
     std::this_thread::sleep_for(pause);

@@ -21,9 +21,7 @@ namespace ca {
 namespace {
 
 // qemu-img works in sectors: a converted disk ends at a full one.
-std::int64_t round_to_sector(std::int64_t bytes) {
-  return (bytes + 511) / 512 * 512;
-}
+std::int64_t round_to_sector(std::int64_t bytes) { return (bytes + 511) / 512 * 512; }
 
 Result<ImageFacts> inspect_fd(DiskFormat format, int fd) {
   struct stat info {};
@@ -32,25 +30,21 @@ Result<ImageFacts> inspect_fd(DiskFormat format, int fd) {
 }
 
 bool same_file(const struct stat& a, const struct stat& b) {
-  const auto same_time = [](const timespec& x, const timespec& y) {
-    return x.tv_sec == y.tv_sec && x.tv_nsec == y.tv_nsec;
-  };
-  return a.st_dev == b.st_dev && a.st_ino == b.st_ino && a.st_size == b.st_size &&
-         same_time(a.st_mtim, b.st_mtim) && same_time(a.st_ctim, b.st_ctim);
+  const auto same_time = [](const timespec& x, const timespec& y) { return x.tv_sec == y.tv_sec && x.tv_nsec == y.tv_nsec; };
+  return a.st_dev == b.st_dev && a.st_ino == b.st_ino && a.st_size == b.st_size && same_time(a.st_mtim, b.st_mtim) &&
+         same_time(a.st_ctim, b.st_ctim);
 }
 
 Result<void> check_size(const char* what, std::int64_t found, std::int64_t recorded) {
   if (recorded <= 0 || found == recorded) return {};
-  return fail(Code::kInvalid,
-              fmt::format("its {} is {} bytes, but its record says {}", what, found, recorded),
+  return fail(Code::kInvalid, fmt::format("its {} is {} bytes, but its record says {}", what, found, recorded),
               "delete the image and create it again");
 }
 
 // One fetch of one image into the cache: everything between "nobody has it" and "complete in _base".
 class Fetch {
  public:
-  Fetch(const ImageCacheOptions& options, ImageSource& source, ProcessRunner& runner, const ImageMeta& image,
-        const BaseImage& wanted)
+  Fetch(const ImageCacheOptions& options, ImageSource& source, ProcessRunner& runner, const ImageMeta& image, const BaseImage& wanted)
       : options_(options), source_(source), runner_(runner), image_(image), wanted_(wanted) {}
 
   Result<BaseImage> run();
@@ -77,8 +71,7 @@ Result<BaseImage> Fetch::run() {
   CA_TRY(const ImageFacts facts, inspect_fd(image_.disk_format, file_.fd.get()));
   CA_TRY_VOID(check_size("virtual size", facts.virtual_size_bytes, image_.virtual_size_bytes));
   CA_TRY(DurableFile part, DurableFile::create(wanted_.path, 0644));
-  BaseImage base{
-      .path = wanted_.path, .format = wanted_.format, .virtual_size_bytes = facts.virtual_size_bytes};
+  BaseImage base{.path = wanted_.path, .format = wanted_.format, .virtual_size_bytes = facts.virtual_size_bytes};
   if (image_.disk_format == wanted_.format || image_.disk_format == DiskFormat::kIso) {
     CA_TRY_VOID(copy(part));
   } else {
@@ -92,8 +85,7 @@ Result<BaseImage> Fetch::run() {
 // The copy is hashed and inspected as well: what was checked is what is used.
 Result<void> Fetch::copy(DurableFile& part) {
   CA_TRY(ContentCheck check, ContentCheck::create(image_));
-  const ByteSink sink =
-      check.wanted() ? ByteSink([&](std::span<const std::byte> bytes) { check.update(bytes); }) : ByteSink{};
+  const ByteSink sink = check.wanted() ? ByteSink([&](std::span<const std::byte> bytes) { check.update(bytes); }) : ByteSink{};
   CA_TRY_VOID(sparse_copy(file_.fd.get(), path_, part.fd(), part.part_path(), file_.info.st_size, sink));
   CA_TRY_VOID(check.finish());
   CA_TRY_VOID(inspect_fd(image_.disk_format, part.fd()));
@@ -116,8 +108,8 @@ Result<void> Fetch::convert(DurableFile& part, std::int64_t virtual_size) {
   // The disk inside must not be a container itself: nothing that probes the base later may be led astray.
   CA_TRY(const ImageFacts result, inspect_fd(DiskFormat::kRaw, part.fd()));
   if (result.virtual_size_bytes != virtual_size) {
-    return fail(Code::kExternal, fmt::format("{} made {} bytes of an image with a virtual size of {}",
-                                             options_.qemu_img, result.virtual_size_bytes, virtual_size));
+    return fail(Code::kExternal, fmt::format("{} made {} bytes of an image with a virtual size of {}", options_.qemu_img,
+                                             result.virtual_size_bytes, virtual_size));
   }
   return {};
 }
@@ -125,8 +117,7 @@ Result<void> Fetch::convert(DurableFile& part, std::int64_t virtual_size) {
 Result<void> Fetch::check_unchanged() {
   CA_TRY(const OpenedFile now, open_regular(path_));
   if (same_file(now.info, file_.info)) return {};
-  return fail(Code::kUnsafe, "its stored file " + path_ + " changed while it was read",
-              "find out who writes there, then try again");
+  return fail(Code::kUnsafe, "its stored file " + path_ + " changed while it was read", "find out who writes there, then try again");
 }
 
 Result<void> Fetch::run_qemu_img(const DurableFile& part, std::int64_t virtual_size) {
@@ -150,10 +141,8 @@ Result<void> Fetch::run_qemu_img(const DurableFile& part, std::int64_t virtual_s
   spec.output_bytes = 64 << 10;
   CA_TRY(const ProcessResult result, runner_.run(spec));
   if (result.exit_status == 0) return {};
-  if (result.err.find("No space left on device") != std::string::npos)
-    return fail_file(ENOSPC, "qemu-img cannot write", part.part_path());
-  return fail(Code::kExternal, fmt::format("{} convert ended with status {}: {:.400}", options_.qemu_img,
-                                           result.exit_status, result.err));
+  if (result.err.find("No space left on device") != std::string::npos) return fail_file(ENOSPC, "qemu-img cannot write", part.part_path());
+  return fail(Code::kExternal, fmt::format("{} convert ended with status {}: {:.400}", options_.qemu_img, result.exit_status, result.err));
 }
 
 class BaseImageCache final : public ImageCache {
@@ -163,6 +152,7 @@ class BaseImageCache final : public ImageCache {
 
   Result<BaseImage> fetch(const ImageMeta& image) override;
   [[nodiscard]] std::string base_path(const ImageMeta& image) const override;
+  Result<void> remove_unfinished() override;
   Result<std::int64_t> allocated_bytes() override;
 
  private:
@@ -180,16 +170,13 @@ class BaseImageCache final : public ImageCache {
   std::map<std::string, std::shared_future<Outcome>> running_;  // by base path
 };
 
-std::string BaseImageCache::base_path(const ImageMeta& image) const {
-  return options_.base_dir + "/" + sha1_hex(image.id).value_or("");
-}
+std::string BaseImageCache::base_path(const ImageMeta& image) const { return options_.base_dir + "/" + sha1_hex(image.id).value_or(""); }
 
 Result<BaseImage> BaseImageCache::wanted_for(const ImageMeta& image) const {
   if (!is_uuid(image.id)) return fail(Code::kInvalid, "an image id is not a UUID");
   CA_TRY(const std::string name, sha1_hex(image.id));
   const bool keep = !options_.force_raw_images && image.disk_format == DiskFormat::kQcow2;
-  return BaseImage{.path = options_.base_dir + "/" + name,
-                   .format = keep ? DiskFormat::kQcow2 : DiskFormat::kRaw};
+  return BaseImage{.path = options_.base_dir + "/" + name, .format = keep ? DiskFormat::kQcow2 : DiskFormat::kRaw};
 }
 
 // Whether the base is there; then its virtual size is filled in. Its name appears by rename only, so what is
@@ -200,11 +187,9 @@ Result<bool> BaseImageCache::find_complete(BaseImage& base) const {
   CA_TRY(const OpenedFile file, open_regular(base.path));
   const auto facts = inspect_fd(base.format, file.fd.get());
   if (!facts) {
-    return wrap(
-        facts.error(),
-        fmt::format("{} is not the {} image that is expected there", base.path, to_string(base.format)),
-        "if force_raw_images was changed, set it back; else move the file away once no disk uses it "
-        "(computectl fetches it again)");
+    return wrap(facts.error(), fmt::format("{} is not the {} image that is expected there", base.path, to_string(base.format)),
+                "if force_raw_images was changed, set it back; else move the file away once no disk uses it "
+                "(computectl fetches it again)");
   }
   base.virtual_size_bytes = facts->virtual_size_bytes;
   return true;
@@ -245,8 +230,7 @@ Result<BaseImage> BaseImageCache::fetch_alone(const ImageMeta& image, BaseImage 
     outcome = fail(Code::kInternal, error.what());
   }
   if (outcome) return outcome;
-  return wrap(std::move(outcome).error(),
-              fmt::format("cannot fetch image {} into {}", image.id, options_.base_dir));
+  return wrap(std::move(outcome).error(), fmt::format("cannot fetch image {} into {}", image.id, options_.base_dir));
 }
 
 Result<BaseImage> BaseImageCache::fetch_locked(const ImageMeta& image, BaseImage base) {
@@ -257,20 +241,33 @@ Result<BaseImage> BaseImageCache::fetch_locked(const ImageMeta& image, BaseImage
   CA_TRY(const bool complete, find_complete(base));  // another process may have been first
   if (complete) return base;
   CA_TRY(BaseImage fetched, Fetch(options_, source_, runner_, image, base).run());
-  spdlog::info("image {} is in the cache: {} ({}, {} bytes)", image.id, fetched.path,
-               to_string(fetched.format), fetched.virtual_size_bytes);
+  spdlog::info("image {} is in the cache: {} ({}, {} bytes)", image.id, fetched.path, to_string(fetched.format),
+               fetched.virtual_size_bytes);
   return fetched;
+}
+
+Result<void> BaseImageCache::remove_unfinished() {
+  CA_TRY_VOID(make_directories(options_.locks_dir));
+  std::error_code error;
+  for (std::filesystem::directory_iterator entry(options_.base_dir, error), end; !error && entry != end; entry.increment(error)) {
+    const std::filesystem::path& path = entry->path();
+    if (path.extension() != ".part") continue;
+    const auto lock = FileLock::acquire(options_.locks_dir + "/nova-" + path.stem().string(), std::chrono::milliseconds(0));
+    if (!lock && lock.error().code == Code::kTimeout) continue;
+    if (!lock) return tl::unexpected<Error>(lock.error());
+    CA_TRY_VOID(remove_file(path));
+  }
+  if (error && error.value() != ENOENT) return fail_file(error.value(), "cannot list", options_.base_dir);
+  return {};
 }
 
 Result<std::int64_t> BaseImageCache::allocated_bytes() {
   std::int64_t bytes = 0;
   std::error_code error;
-  for (std::filesystem::directory_iterator entry(options_.base_dir, error), end; !error && entry != end;
-       entry.increment(error)) {
+  for (std::filesystem::directory_iterator entry(options_.base_dir, error), end; !error && entry != end; entry.increment(error)) {
     struct stat info {};
     // What vanished meanwhile counts nothing.
-    if (::lstat(entry->path().c_str(), &info) == 0 && S_ISREG(info.st_mode))
-      bytes += std::int64_t{info.st_blocks} * 512;
+    if (::lstat(entry->path().c_str(), &info) == 0 && S_ISREG(info.st_mode)) bytes += std::int64_t{info.st_blocks} * 512;
   }
   if (error && error.value() != ENOENT) return fail_file(error.value(), "cannot list", options_.base_dir);
   return bytes;
@@ -278,8 +275,7 @@ Result<std::int64_t> BaseImageCache::allocated_bytes() {
 
 }  // namespace
 
-std::unique_ptr<ImageCache> make_image_cache(ImageCacheOptions options, ImageSource& source,
-                                             ProcessRunner& runner) {
+std::unique_ptr<ImageCache> make_image_cache(ImageCacheOptions options, ImageSource& source, ProcessRunner& runner) {
   return std::make_unique<BaseImageCache>(std::move(options), source, runner);
 }
 

@@ -20,7 +20,6 @@ struct ImageCacheOptions {
 };
 
 // `source` and `runner` must outlive the cache. All methods may be called from any thread.
-[[nodiscard]] std::unique_ptr<ImageCache> make_image_cache(ImageCacheOptions options, ImageSource& source,
-                                                           ProcessRunner& runner);
+[[nodiscard]] std::unique_ptr<ImageCache> make_image_cache(ImageCacheOptions options, ImageSource& source, ProcessRunner& runner);
 
 }  // namespace ca

@@ -26,8 +26,7 @@ inline constexpr auto kCrc32cTable = make_crc32c_table();
 
 // Feeds `bytes` into a running value; starts with ~0 and is inverted at the end.
 [[nodiscard]] inline std::uint32_t crc32c(std::uint32_t crc, std::span<const std::byte> bytes) {
-  for (const auto byte : bytes)
-    crc = (crc >> 8) ^ detail::kCrc32cTable[(crc ^ std::to_integer<std::uint32_t>(byte)) & 0xff];
+  for (const auto byte : bytes) crc = (crc >> 8) ^ detail::kCrc32cTable[(crc ^ std::to_integer<std::uint32_t>(byte)) & 0xff];
   return crc;
 }
 

@@ -11,22 +11,14 @@ using namespace inspector;
 
 Result<ImageFacts> inspect_as(DiskFormat format, const ByteSource& source) {
   switch (format) {
-    case DiskFormat::kRaw:
-      return inspect_raw(source);
-    case DiskFormat::kQcow2:
-      return inspect_qcow2(source);
-    case DiskFormat::kVmdk:
-      return inspect_vmdk(source);
-    case DiskFormat::kVdi:
-      return inspect_vdi(source);
-    case DiskFormat::kVhd:
-      return inspect_vhd(source);
-    case DiskFormat::kVhdx:
-      return inspect_vhdx(source);
-    case DiskFormat::kIso:
-      return inspect_iso(source);
-    case DiskFormat::kUnknown:
-      break;
+    case DiskFormat::kRaw: return inspect_raw(source);
+    case DiskFormat::kQcow2: return inspect_qcow2(source);
+    case DiskFormat::kVmdk: return inspect_vmdk(source);
+    case DiskFormat::kVdi: return inspect_vdi(source);
+    case DiskFormat::kVhd: return inspect_vhd(source);
+    case DiskFormat::kVhdx: return inspect_vhdx(source);
+    case DiskFormat::kIso: return inspect_iso(source);
+    case DiskFormat::kUnknown: break;
   }
   return fail(Code::kInvalid, "no disk format is recorded for it", "register the image with its disk_format");
 }
@@ -36,8 +28,7 @@ Result<ImageFacts> inspect_as(DiskFormat format, const ByteSource& source) {
 Result<void> check_mark(DiskFormat registered, const ByteSource& source) {
   CA_TRY(const Mark mark, mark_at_start(source));
   if (mark.name.empty()) {
-    const bool needs_none =
-        registered == DiskFormat::kRaw || registered == DiskFormat::kIso || registered == DiskFormat::kVhd;
+    const bool needs_none = registered == DiskFormat::kRaw || registered == DiskFormat::kIso || registered == DiskFormat::kVhd;
     if (needs_none || registered == DiskFormat::kUnknown) return {};
     return refuse("it does not start as a {} image does", to_string(registered));
   }
@@ -55,8 +46,7 @@ Result<ImageFacts> inspect_image(DiskFormat registered, const ByteSource& source
   };
   auto facts = inspect();
   if (!facts) {
-    return wrap(std::move(facts).error(),
-                fmt::format("the image registered as {} is refused", to_string(registered)));
+    return wrap(std::move(facts).error(), fmt::format("the image registered as {} is refused", to_string(registered)));
   }
   return facts;
 }

@@ -44,8 +44,7 @@ bool is_vmdk_descriptor(std::string_view text) {
     const auto end = text.find('\n');
     const auto line = text.substr(0, end);
     const bool skipped = line.starts_with('#') || line.find_first_not_of(" \r") == std::string_view::npos;
-    if (!skipped)
-      return line.starts_with("version=1") || line.starts_with("version=2") || line.starts_with("version=3");
+    if (!skipped) return line.starts_with("version=1") || line.starts_with("version=2") || line.starts_with("version=3");
     if (end == std::string_view::npos) break;
     text.remove_prefix(end + 1);
   }
@@ -63,8 +62,7 @@ Mark find_mark(std::string_view text, std::span<const Pattern> patterns) {
 
 Result<Mark> mark_at_start(const ByteSource& source) {
   constexpr std::int64_t kProbed = 2048;  // four times what qemu probes
-  CA_TRY(const Block block,
-         read_block(source, 0, static_cast<std::size_t>(std::min(source.size(), kProbed)), "the start"));
+  CA_TRY(const Block block, read_block(source, 0, static_cast<std::size_t>(std::min(source.size(), kProbed)), "the start"));
   const auto text = block.text();
   const Mark mark = find_mark(text, kStartPatterns);
   if (mark.name.empty() && is_vmdk_descriptor(text)) return Mark{"VMDK descriptor", DiskFormat::kUnknown};
@@ -73,8 +71,7 @@ Result<Mark> mark_at_start(const ByteSource& source) {
 
 Result<Mark> mark_at_end(const ByteSource& source) {
   if (source.size() < kSector) return Mark{};
-  CA_TRY(const Block block,
-         read_block(source, static_cast<std::uint64_t>(source.size() - kSector), kSector, "the last sector"));
+  CA_TRY(const Block block, read_block(source, static_cast<std::uint64_t>(source.size() - kSector), kSector, "the last sector"));
   // A fixed VHD that was written by early Microsoft tools has a footer of 511 bytes.
   if (block.text(1, 8) == "conectix") return Mark{"vhd", DiskFormat::kVhd};
   return find_mark(block.text(), kEndPatterns);

@@ -41,9 +41,7 @@ bool checksum_matches(const Block& block) {
   return ~crc == block.le32(4);
 }
 
-bool header_valid(const Block& header) {
-  return header.text(0, 4) == "head" && header.le16(66) == 1 && checksum_matches(header);
-}
+bool header_valid(const Block& header) { return header.text(0, 4) == "head" && header.le16(66) == 1 && checksum_matches(header); }
 
 // The newer of the valid headers must say that the log is empty: qemu-img opens images read-only and could
 // not replay it.
@@ -86,8 +84,8 @@ Result<Regions> read_regions(const ByteSource& source) {
     if (slot) return refuse("its region table names a region twice (entry {})", i);
     if (extent.offset < kMiB || extent.offset % kMiB != 0 ||
         !fits(extent.offset, extent.length, 1, static_cast<std::uint64_t>(source.size()))) {
-      return refuse("truncated: its region of {} bytes at offset {} does not lie within the file of {} bytes",
-                    extent.length, extent.offset, source.size());
+      return refuse("truncated: its region of {} bytes at offset {} does not lie within the file of {} bytes", extent.length, extent.offset,
+                    source.size());
     }
     slot = extent;
   }
@@ -100,8 +98,7 @@ struct Sizes {
   std::optional<std::uint32_t> block, parameters, logical_sector;
 };
 
-Result<void> read_item(const Block& table, std::size_t at, const Extent& metadata, const ByteSource& source,
-                       Sizes& sizes) {
+Result<void> read_item(const Block& table, std::size_t at, const Extent& metadata, const ByteSource& source, Sizes& sizes) {
   const auto guid = table.text(at, 16);
   if (guid == kParentLocator) return refuse("it names a parent image");
   const bool needed = guid == kFileParameters || guid == kVirtualDiskSize || guid == kLogicalSector;
@@ -131,16 +128,13 @@ Result<void> read_item(const Block& table, std::size_t at, const Extent& metadat
 }
 
 Result<Sizes> read_sizes(const ByteSource& source, const Extent& metadata) {
-  if (metadata.length < kTable)
-    return refuse("its metadata region has {} bytes, less than {}", metadata.length, kTable);
+  if (metadata.length < kTable) return refuse("its metadata region has {} bytes, less than {}", metadata.length, kTable);
   CA_TRY(const Block table, read_block(source, metadata.offset, kTable, "the metadata table"));
   if (table.text(0, 8) != "metadata") return refuse("its metadata table is not valid");
   const std::uint32_t count = table.le16(10);
-  if (count > kMaxEntries)
-    return refuse("its metadata table has {} entries, more than {}", count, kMaxEntries);
+  if (count > kMaxEntries) return refuse("its metadata table has {} entries, more than {}", count, kMaxEntries);
   Sizes sizes;
-  for (std::uint32_t i = 0; i < count; ++i)
-    CA_TRY_VOID(read_item(table, 32 + std::size_t{i} * 32, metadata, source, sizes));
+  for (std::uint32_t i = 0; i < count; ++i) CA_TRY_VOID(read_item(table, 32 + std::size_t{i} * 32, metadata, source, sizes));
   if (!sizes.disk || !sizes.block || !sizes.logical_sector)
     return refuse("its metadata lacks the virtual size, file parameters or sector size");
   return sizes;
@@ -154,11 +148,9 @@ Result<void> check_sizes(const Sizes& sizes, const Extent& bat) {
     return refuse("its block size is {}, not a power of two from 1 to 256 MiB", block);
   }
   const std::uint64_t sector = *sizes.logical_sector;
-  if (sector != 512 && sector != 4096)
-    return refuse("its logical sector size is {}, neither 512 nor 4096", sector);
+  if (sector != 512 && sector != 4096) return refuse("its logical sector size is {}, neither 512 nor 4096", sector);
   const std::uint64_t disk = *sizes.disk;
-  if (disk == 0 || disk % sector != 0 || disk > kLargestDisk)
-    return refuse("its virtual size is {} bytes", disk);
+  if (disk == 0 || disk % sector != 0 || disk > kLargestDisk) return refuse("its virtual size is {} bytes", disk);
   const std::uint64_t blocks = ceil_div(disk, block);
   const std::uint64_t entries = blocks + (blocks - 1) / (kSectorsPerBitmap * sector / block);
   if (!fits(0, entries, 8, bat.length)) {
@@ -174,8 +166,7 @@ Result<ImageFacts> inspect_vhdx(const ByteSource& source) {
   CA_TRY(const Regions regions, read_regions(source));
   CA_TRY(const Sizes sizes, read_sizes(source, regions.metadata));
   CA_TRY_VOID(check_sizes(sizes, regions.bat));
-  return ImageFacts{.format = DiskFormat::kVhdx,
-                    .virtual_size_bytes = static_cast<std::int64_t>(*sizes.disk)};
+  return ImageFacts{.format = DiskFormat::kVhdx, .virtual_size_bytes = static_cast<std::int64_t>(*sizes.disk)};
 }
 
 }  // namespace ca::inspector

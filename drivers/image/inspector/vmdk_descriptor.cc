@@ -20,15 +20,13 @@ std::string_view trim(std::string_view text) {
 // VMware reads keys and words in any case.
 std::string lower(std::string_view text) {
   std::string result(text);
-  std::ranges::transform(result, result.begin(),
-                         [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; });
+  std::ranges::transform(result, result.begin(), [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; });
   return result;
 }
 
 bool is_key(std::string_view text) {
   return !text.empty() && std::ranges::all_of(text, [](char c) {
-    return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '.' || c == '_' || c == '-' || c == '/' ||
-           c == '[' || c == ']';
+    return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '.' || c == '_' || c == '-' || c == '/' || c == '[' || c == ']';
   });
 }
 
@@ -52,12 +50,9 @@ Result<void> check_extent(std::string_view line, int number) {
     words.push_back(lower(rest.substr(0, end)));
     rest = end == std::string_view::npos ? std::string_view{} : trim(rest.substr(end));
   }
-  const bool sized =
-      words.size() == 3 && !words[1].empty() && words[1].find_first_not_of("0123456789") == std::string::npos;
+  const bool sized = words.size() == 3 && !words[1].empty() && words[1].find_first_not_of("0123456789") == std::string::npos;
   if (!sized) return refuse("line {} of its descriptor is not a valid extent", number);
-  if (words[2] != "sparse")
-    return refuse("line {} of its descriptor has an extent that is not SPARSE: it refers to another file",
-                  number);
+  if (words[2] != "sparse") return refuse("line {} of its descriptor has an extent that is not SPARSE: it refers to another file", number);
   if (rest.size() < 3 || rest.front() != '"' || rest.back() != '"')
     return refuse("line {} of its descriptor has an extent without a quoted name", number);
   const auto name = unquote(rest);
@@ -88,8 +83,7 @@ Result<void> check_line(std::string_view line, int number, Seen& seen) {
   }
   const auto equals = line.find('=');
   const std::string key = lower(trim(line.substr(0, equals)));
-  if (equals == std::string_view::npos || !is_key(key))
-    return refuse("line {} of its descriptor makes no sense", number);
+  if (equals == std::string_view::npos || !is_key(key)) return refuse("line {} of its descriptor makes no sense", number);
   return check_assignment(key, trim(line.substr(equals + 1)), number, seen);
 }
 
@@ -98,12 +92,10 @@ Result<void> check_line(std::string_view line, int number, Seen& seen) {
 Result<void> check_vmdk_descriptor(std::string_view text) {
   const auto end = text.find('\0');
   if (end != std::string_view::npos) {
-    if (text.find_first_not_of('\0', end) != std::string_view::npos)
-      return refuse("its descriptor goes on after its end");
+    if (text.find_first_not_of('\0', end) != std::string_view::npos) return refuse("its descriptor goes on after its end");
     text = text.substr(0, end);
   }
-  const bool plain = std::ranges::all_of(
-      text, [](char c) { return (c >= ' ' && c <= '~') || c == '\t' || c == '\r' || c == '\n'; });
+  const bool plain = std::ranges::all_of(text, [](char c) { return (c >= ' ' && c <= '~') || c == '\t' || c == '\r' || c == '\n'; });
   if (!plain) return refuse("its descriptor is not ASCII text");
   Seen seen;
   for (int number = 1; !text.empty(); ++number) {
@@ -113,9 +105,7 @@ Result<void> check_vmdk_descriptor(std::string_view text) {
   }
   if (!seen.create_type) return refuse("its descriptor has no createType");
   if (*seen.create_type != "monolithicsparse" && *seen.create_type != "streamoptimized") {
-    return refuse(
-        "its createType is \"{:.32}\"; only monolithicSparse and streamOptimized hold all data in one file",
-        *seen.create_type);
+    return refuse("its createType is \"{:.32}\"; only monolithicSparse and streamOptimized hold all data in one file", *seen.create_type);
   }
   if (seen.extents != 1) return refuse("its descriptor has {} extents, not one", seen.extents);
   return {};

@@ -12,8 +12,7 @@ namespace {
 // FileBytes that keeps its file open.
 class OwnedFileBytes final : public FileBytes {
  public:
-  explicit OwnedFileBytes(OpenedFile file)
-      : FileBytes(file.fd.get(), file.info.st_size), fd_(std::move(file.fd)) {}
+  explicit OwnedFileBytes(OpenedFile file) : FileBytes(file.fd.get(), file.info.st_size), fd_(std::move(file.fd)) {}
 
  private:
   UniqueFd fd_;
@@ -24,8 +23,7 @@ class OwnedFileBytes final : public FileBytes {
 Result<void> FileBytes::read_at(std::int64_t offset, std::span<std::byte> buffer) const {
   const auto wanted = static_cast<std::int64_t>(buffer.size());
   if (offset < 0 || offset > size_ || size_ - offset < wanted) {
-    return fail(Code::kInvalid,
-                fmt::format("truncated: {} bytes at offset {} are wanted of {}", wanted, offset, size_));
+    return fail(Code::kInvalid, fmt::format("truncated: {} bytes at offset {} are wanted of {}", wanted, offset, size_));
   }
   while (!buffer.empty()) {
     const ssize_t n = ::pread(fd_, buffer.data(), buffer.size(), offset);

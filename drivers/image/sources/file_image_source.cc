@@ -15,8 +15,7 @@ class FileImageSource final : public ImageSource {
     std::string path = dir_ + "/" + image.id;
     CA_TRY(const bool exists, regular_file_exists(path));
     if (!exists) {
-      return fail(Code::kNotFound, "the image store has no file " + path,
-                  "delete image " + image.id + " and create it again");
+      return fail(Code::kNotFound, "the image store has no file " + path, "delete image " + image.id + " and create it again");
     }
     return path;
   }

@@ -56,7 +56,8 @@ std::optional<Prefix> parse_prefix(std::string_view cidr) {
   const auto digits = cidr.substr(slash + 1);
   int length = -1;
   const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), length);
-  if (!address || error != std::errc{} || end != digits.data() + digits.size() || length < 0 || length > address->bits()) return std::nullopt;
+  if (!address || error != std::errc{} || end != digits.data() + digits.size() || length < 0 || length > address->bits())
+    return std::nullopt;
   return Prefix{*address, length};
 }
 

@@ -43,8 +43,7 @@ tl::unexpected<Error> start_failed(Error cause, const Network& network) {
 class BridgeNetworkDriver final : public NetworkDriver {
  public:
   BridgeNetworkDriver(HostNetworks& networks, std::unique_ptr<HostLinks> links, BridgeNetworkOptions options)
-      : networks_(networks), links_(std::move(links)), options_(std::move(options)),
-        hosts_(options_.networks_path) {}
+      : networks_(networks), links_(std::move(links)), options_(std::move(options)), hosts_(options_.networks_path) {}
 
   std::string bridge_for(const Network& network) const override {
     return network.kind == NetworkKind::kBridge ? network.bridge : "br" + network.id.substr(0, 11);
@@ -85,7 +84,8 @@ Result<NetworkPlan> BridgeNetworkDriver::read(const std::string& uuid) {
 
 Result<void> BridgeNetworkDriver::ensure(const Network& network, const std::vector<Subnet>& subnets) {
   if (network.kind == NetworkKind::kBridge) return check_bridge(network);
-  CA_TRY(const NetworkPlan plan, net::plan_network(network, subnets, bridge_for(network), options_.dhcp_domain, hosts_.directory(network.id)));
+  CA_TRY(const NetworkPlan plan,
+         net::plan_network(network, subnets, bridge_for(network), options_.dhcp_domain, hosts_.directory(network.id)));
   CA_TRY(const Turns::Turn turn, turns_.take(network.id, kTurnLimit));
   if (!plan.hosts_dir.empty()) CA_TRY_VOID(hosts_.prepare(network.id));
   auto found = networks_.find(network.id);
@@ -117,9 +117,10 @@ Result<void> BridgeNetworkDriver::change(const Network& network, const NetworkPl
     // A restart takes the bridge away and with it every port.
     CA_TRY(const auto ports, links_->bridge_ports(seen.bridge));
     if (!ports.empty()) {
-      return fail(Code::kConflict,
-                  "network " + network.id + " cannot be changed while " + std::to_string(ports.size()) + " ports are plugged into " + seen.bridge,
-                  "stop the instances on it, then try again");
+      return fail(
+          Code::kConflict,
+          "network " + network.id + " cannot be changed while " + std::to_string(ports.size()) + " ports are plugged into " + seen.bridge,
+          "stop the instances on it, then try again");
     }
   }
   CA_TRY_VOID(check_overlap(plan));
@@ -133,7 +134,8 @@ Result<void> BridgeNetworkDriver::start(const Network& network, const NetworkPla
   if (links_->is_bridge(plan.bridge)) {
     CA_TRY(const auto ports, links_->bridge_ports(plan.bridge));
     if (!ports.empty()) {
-      return fail(Code::kConflict, "bridge " + plan.bridge + " of network " + network.id + " exists already and has ports (" + ports.front() + ")",
+      return fail(Code::kConflict,
+                  "bridge " + plan.bridge + " of network " + network.id + " exists already and has ports (" + ports.front() + ")",
                   "stop what uses it and remove it (ip link delete " + plan.bridge + ")");
     }
     CA_TRY_VOID(links_->remove_bridge(plan.bridge));
@@ -150,7 +152,8 @@ Result<void> BridgeNetworkDriver::check_overlap(const NetworkPlan& plan) {
     for (const auto& prefix : wanted) {
       if (!prefix.overlaps(route.destination)) continue;
       return fail(Code::kConflict,
-                  "the addresses " + prefix.text() + " of network " + plan.uuid + " overlap the host's route " + route.destination.text() + " on " + route.interface,
+                  "the addresses " + prefix.text() + " of network " + plan.uuid + " overlap the host's route " + route.destination.text() +
+                      " on " + route.interface,
                   "choose another cidr for the subnet");
     }
   }
@@ -168,7 +171,8 @@ Result<void> BridgeNetworkDriver::check_other_networks(const NetworkPlan& plan, 
       for (const auto& prefix : wanted) {
         if (!prefix.overlaps(theirs)) continue;
         return fail(Code::kConflict,
-                    "the addresses " + prefix.text() + " of network " + plan.uuid + " overlap " + theirs.text() + " of libvirt network '" + other.name + "'",
+                    "the addresses " + prefix.text() + " of network " + plan.uuid + " overlap " + theirs.text() + " of libvirt network '" +
+                        other.name + "'",
                     "choose another cidr for the subnet, or remove that network");
       }
     }
@@ -202,7 +206,8 @@ Result<void> BridgeNetworkDriver::plug(const Network& network, const Port& port,
 }
 
 // Gives back the leases that stand in the way: others that `mac` holds, and `ip_address` when another MAC holds it.
-Result<void> BridgeNetworkDriver::drop_leases(const Network& network, const NetworkPlan& seen, const std::string& mac, const std::string& ip_address) {
+Result<void> BridgeNetworkDriver::drop_leases(const Network& network, const NetworkPlan& seen, const std::string& mac,
+                                              const std::string& ip_address) {
   const auto server = net::dhcp_prefix(seen);
   if (!server) return {};
   CA_TRY(const auto leases, networks_.leases(network.id));
@@ -237,7 +242,8 @@ Result<void> BridgeNetworkDriver::unplug(const Network& network, const Port& por
 
 }  // namespace
 
-std::unique_ptr<NetworkDriver> make_bridge_network_driver(HostNetworks& networks, BridgeNetworkOptions options, std::unique_ptr<HostLinks> links) {
+std::unique_ptr<NetworkDriver> make_bridge_network_driver(HostNetworks& networks, BridgeNetworkOptions options,
+                                                          std::unique_ptr<HostLinks> links) {
   return std::make_unique<BridgeNetworkDriver>(networks, std::move(links), std::move(options));
 }
 

@@ -82,10 +82,12 @@ Result<void> DhcpHosts::prepare(const Uuid& network_id) const {
     }
   }
   for (fs::path up = path; up != up.parent_path(); up = up.parent_path()) {
-    struct stat info{};
+    struct stat info {};
     if (::stat(up.c_str(), &info) != 0) return fail_file(errno, "cannot look at", up);
     if ((info.st_mode & S_IXOTH) == 0) {
-      return fail(Code::kForbidden, "dnsmasq, which runs as a user of its own, cannot reach the DHCP entries in " + path + ": " + up.string() + " is closed to others",
+      return fail(Code::kForbidden,
+                  "dnsmasq, which runs as a user of its own, cannot reach the DHCP entries in " + path + ": " + up.string() +
+                      " is closed to others",
                   "chmod o+x " + up.string() + ", or set state_path to a directory that others may pass");
     }
   }

@@ -1,9 +1,8 @@
 #pragma once
-// DHCP entries as files that dnsmasq watches (dnsmasq(8), --dhcp-hostsdir): <root>/<network id>/<mac>_<address>. An entry is in force as soon
-// as its file is there, without a signal. libvirt's own way (virNetworkUpdate) takes the network's firewall rules away and
-// puts them back for every port, which costs 0.4 s and drops packets.
-// dnsmasq forgets an entry whose file is gone when it next reloads; until then it only matters to the same MAC, for which a newer
-// file wins.
+// DHCP entries as files that dnsmasq watches (dnsmasq(8), --dhcp-hostsdir): <root>/<network id>/<mac>_<address>. An entry is in force as
+// soon as its file is there, without a signal. libvirt's own way (virNetworkUpdate) takes the network's firewall rules away and puts them
+// back for every port, which costs 0.4 s and drops packets. dnsmasq forgets an entry whose file is gone when it next reloads; until then it
+// only matters to the same MAC, for which a newer file wins.
 
 #include <string>
 #include <vector>

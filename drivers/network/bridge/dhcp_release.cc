@@ -16,8 +16,10 @@ constexpr std::size_t kSize = 300;  // the least that BOOTP relays take (RFC 154
 bool parse_mac(const std::string& text, char* out) {
   unsigned bytes[6] = {};
   int used = 0;
-  if (text.size() != 17 || std::sscanf(text.c_str(), "%2x:%2x:%2x:%2x:%2x:%2x%n", &bytes[0], &bytes[1], &bytes[2], &bytes[3], &bytes[4],
-                                       &bytes[5], &used) != 6 || used != 17) {
+  if (text.size() != 17 ||
+      std::sscanf(text.c_str(), "%2x:%2x:%2x:%2x:%2x:%2x%n", &bytes[0], &bytes[1], &bytes[2], &bytes[3], &bytes[4], &bytes[5], &used) !=
+          6 ||
+      used != 17) {
     return false;
   }
   for (int i = 0; i < 6; ++i) out[i] = static_cast<char>(bytes[i]);
@@ -31,7 +33,8 @@ Result<std::string> dhcp_release_packet(const std::string& server_ip, const std:
   const auto client = parse_address(ip_address);
   std::string packet(kSize, '\0');
   if (!server || server->version != 4 || !client || client->version != 4 || !parse_mac(mac, packet.data() + kChaddr)) {
-    return fail(Code::kInvalid, "cannot release the lease of '" + ip_address + "' to '" + mac + "' at '" + server_ip + "': not IPv4 and a MAC");
+    return fail(Code::kInvalid,
+                "cannot release the lease of '" + ip_address + "' to '" + mac + "' at '" + server_ip + "': not IPv4 and a MAC");
   }
   packet[kOp] = 1;     // BOOTREQUEST
   packet[kHtype] = 1;  // Ethernet

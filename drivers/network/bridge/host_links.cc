@@ -27,7 +27,9 @@ namespace fs = std::filesystem;
 template <auto Free>
 struct FreeWith {
   template <typename T>
-  void operator()(T* handle) const { Free(handle); }
+  void operator()(T* handle) const {
+    Free(handle);
+  }
 };
 using Socket = std::unique_ptr<nl_sock, FreeWith<nl_socket_free>>;
 using Cache = std::unique_ptr<nl_cache, FreeWith<nl_cache_free>>;
@@ -93,7 +95,8 @@ class KernelLinks final : public HostLinks {
   Result<std::vector<HostRoute>> routes() override {
     CA_TRY(const Socket socket, open_netlink());
     nl_cache* raw = nullptr;
-    if (const int code = rtnl_route_alloc_cache(socket.get(), AF_UNSPEC, 0, &raw); code < 0) return nl_failed(code, "cannot read the host's routes");
+    if (const int code = rtnl_route_alloc_cache(socket.get(), AF_UNSPEC, 0, &raw); code < 0)
+      return nl_failed(code, "cannot read the host's routes");
     const Cache cache(raw);
     std::vector<HostRoute> all;
     nl_cache_foreach(cache.get(), collect_route, &all);
@@ -112,7 +115,8 @@ class KernelLinks final : public HostLinks {
     for (fs::directory_iterator it("/sys/class/net/" + bridge + "/brif", error), end; !error && it != end; it.increment(error)) {
       ports.push_back(it->path().filename());
     }
-    if (error && error != std::errc::no_such_file_or_directory) return fail_errno(error.value(), "cannot list the ports of bridge " + bridge);
+    if (error && error != std::errc::no_such_file_or_directory)
+      return fail_errno(error.value(), "cannot list the ports of bridge " + bridge);
     return ports;
   }
 
@@ -134,8 +138,10 @@ class KernelLinks final : public HostLinks {
     const Fd tun(::open("/dev/net/tun", O_RDWR | O_CLOEXEC));
     if (tun.get() < 0) return fail_errno(errno, "cannot open /dev/net/tun");
     int error = attach_tap(tun.get(), name, 0);
-    if (error == EBUSY) return fail(Code::kConflict, "tap " + name + " is held by a running program", "power the guest that uses it off first");
-    if (error == EINVAL) return fail(Code::kConflict, "interface " + name + " is not a tap of ours", "remove it by hand (ip link delete " + name + ")");
+    if (error == EBUSY)
+      return fail(Code::kConflict, "tap " + name + " is held by a running program", "power the guest that uses it off first");
+    if (error == EINVAL)
+      return fail(Code::kConflict, "interface " + name + " is not a tap of ours", "remove it by hand (ip link delete " + name + ")");
     if (error == 0 && ::ioctl(tun.get(), TUNSETPERSIST, 0) != 0) error = errno;
     if (error != 0) return fail_errno(error, "cannot remove tap " + name);
     return {};

@@ -19,7 +19,8 @@ Result<RangePlan> plan_range(const Subnet& subnet, const Prefix& cidr, const Add
   const auto start = parse_address(pool.start);
   const auto end = parse_address(pool.end);
   if (!start || !end || !cidr.contains(*start) || !cidr.contains(*end) || start->bytes > end->bytes) {
-    return fail(Code::kInvalid, "allocation pool " + pool.start + "-" + pool.end + " of subnet " + subnet.id + " is not a range within " + subnet.cidr);
+    return fail(Code::kInvalid,
+                "allocation pool " + pool.start + "-" + pool.end + " of subnet " + subnet.id + " is not a range within " + subnet.cidr);
   }
   return RangePlan{start->text(), end->text()};
 }
@@ -27,12 +28,13 @@ Result<RangePlan> plan_range(const Subnet& subnet, const Prefix& cidr, const Add
 Result<IpPlan> plan_ip(const Subnet& subnet) {
   const auto cidr = parse_prefix(subnet.cidr);
   if (!cidr || cidr->address.version != subnet.ip_version) {
-    return fail(Code::kInvalid, "subnet " + subnet.id + " has no valid IPv" + std::to_string(subnet.ip_version) + " cidr: '" + subnet.cidr + "'");
+    return fail(Code::kInvalid,
+                "subnet " + subnet.id + " has no valid IPv" + std::to_string(subnet.ip_version) + " cidr: '" + subnet.cidr + "'");
   }
   const auto gateway = parse_address(subnet.gateway_ip);
   if (!gateway || !cidr->contains(*gateway)) {
-    return fail(Code::kInvalid, "gateway_ip '" + subnet.gateway_ip + "' of subnet " + subnet.id + " is not an address within " + subnet.cidr +
-                                    "; the host's bridge needs it to route and to answer DHCP");
+    return fail(Code::kInvalid, "gateway_ip '" + subnet.gateway_ip + "' of subnet " + subnet.id + " is not an address within " +
+                                    subnet.cidr + "; the host's bridge needs it to route and to answer DHCP");
   }
   IpPlan ip{.address = gateway->text(), .prefix = cidr->length, .ranges = {}};
   if (!subnet.enable_dhcp || subnet.ip_version != 4) return ip;
@@ -82,9 +84,15 @@ std::string libvirt_network_name(const Uuid& network_id) { return "net-" + netwo
 Result<NetworkPlan> plan_network(const Network& network, const std::vector<Subnet>& subnets, const std::string& bridge,
                                  const std::string& domain, const std::string& hosts_dir) {
   if (!is_uuid(network.id)) return fail(Code::kInvalid, "'" + network.id + "' is no network id");
-  NetworkPlan plan{.uuid = network.id, .name = libvirt_network_name(network.id), .bridge = bridge, .nat = network.kind == NetworkKind::kNat,
-                   .mtu = network.mtu, .domain = domain, .hosts_dir = hosts_dir,
-                   .forwarders = {}, .ips = {}};
+  NetworkPlan plan{.uuid = network.id,
+                   .name = libvirt_network_name(network.id),
+                   .bridge = bridge,
+                   .nat = network.kind == NetworkKind::kNat,
+                   .mtu = network.mtu,
+                   .domain = domain,
+                   .hosts_dir = hosts_dir,
+                   .forwarders = {},
+                   .ips = {}};
   for (const auto& subnet : subnets) {
     if (subnet.network_id != network.id) continue;
     if (subnet.gateway_ip.empty() && !subnet.enable_dhcp && !plan.nat) continue;  // a bare layer 2
@@ -132,7 +140,8 @@ std::string network_xml(const NetworkPlan& plan) {
   }
   for (const auto& ip : plan.ips) append_ip(root, ip);
   if (!plan.hosts_dir.empty()) {
-    root.append_child("dnsmasq:options").append_child("dnsmasq:option").append_attribute("value") = (std::string(kHostsDir) + plan.hosts_dir).c_str();
+    root.append_child("dnsmasq:options").append_child("dnsmasq:option").append_attribute("value") =
+        (std::string(kHostsDir) + plan.hosts_dir).c_str();
   }
   return print(root);
 }

@@ -17,9 +17,9 @@ struct RangePlan {
 };
 
 struct IpPlan {
-  std::string address;             // of the bridge
+  std::string address;  // of the bridge
   int prefix = 0;
-  std::vector<RangePlan> ranges;   // DHCP; IPv4 only
+  std::vector<RangePlan> ranges;  // DHCP; IPv4 only
   bool operator==(const IpPlan&) const = default;
 };
 
@@ -28,7 +28,7 @@ struct NetworkPlan {
   bool nat = false;
   long long mtu = 0;
   std::string domain;
-  std::string hosts_dir;           // of the DHCP entries (dhcp_hosts.h)
+  std::string hosts_dir;  // of the DHCP entries (dhcp_hosts.h)
   std::vector<std::string> forwarders;
   std::vector<IpPlan> ips;
   bool operator==(const NetworkPlan&) const = default;

@@ -27,8 +27,7 @@ bool reset_signals() noexcept {
   struct sigaction action {};
   action.sa_handler = SIG_DFL;
   for (int signal = 1; signal < NSIG; ++signal) {
-    if (signal != SIGKILL && signal != SIGSTOP)
-      ::sigaction(signal, &action, nullptr);  // EINVAL for libc's own ones
+    if (signal != SIGKILL && signal != SIGSTOP) ::sigaction(signal, &action, nullptr);  // EINVAL for libc's own ones
   }
   sigset_t none;
   ::sigemptyset(&none);
@@ -43,10 +42,8 @@ bool lift(int& fd) noexcept {
 }
 
 bool set_stdio(ChildPlan& plan) noexcept {
-  if (!lift(plan.stdin_fd) || !lift(plan.stdout_fd) || !lift(plan.stderr_fd) || !lift(plan.status_fd))
-    return false;
-  if (::dup2(plan.stdin_fd, STDIN_FILENO) < 0 || ::dup2(plan.stdout_fd, STDOUT_FILENO) < 0 ||
-      ::dup2(plan.stderr_fd, STDERR_FILENO) < 0) {
+  if (!lift(plan.stdin_fd) || !lift(plan.stdout_fd) || !lift(plan.stderr_fd) || !lift(plan.status_fd)) return false;
+  if (::dup2(plan.stdin_fd, STDIN_FILENO) < 0 || ::dup2(plan.stdout_fd, STDOUT_FILENO) < 0 || ::dup2(plan.stderr_fd, STDERR_FILENO) < 0) {
     return false;
   }
   return ::close_range(kFirstFreeFd, ~0U, CLOSE_RANGE_CLOEXEC) == 0;
@@ -59,8 +56,7 @@ bool limit(__rlimit_resource resource, rlim_t soft, rlim_t hard) noexcept {
 
 bool set_limits(const ChildPlan& plan) noexcept {
   // The soft CPU limit is SIGXCPU, which says what happened; a second later the hard one is SIGKILL.
-  return limit(RLIMIT_CORE, 0, 0) &&
-         (plan.cpu_seconds == 0 || limit(RLIMIT_CPU, plan.cpu_seconds, plan.cpu_seconds + 1)) &&
+  return limit(RLIMIT_CORE, 0, 0) && (plan.cpu_seconds == 0 || limit(RLIMIT_CPU, plan.cpu_seconds, plan.cpu_seconds + 1)) &&
          (plan.file_bytes == 0 || limit(RLIMIT_FSIZE, plan.file_bytes, plan.file_bytes)) &&
          (plan.memory_bytes == 0 || limit(RLIMIT_AS, plan.memory_bytes, plan.memory_bytes));
 }
@@ -86,20 +82,13 @@ void run_child(const ChildPlan& original) noexcept {
 
 const char* describe(ChildStep step) {
   switch (step) {
-    case ChildStep::kSession:
-      return "start a session";
-    case ChildStep::kDeathSignal:
-      return "set the parent death signal";
-    case ChildStep::kSignals:
-      return "reset signals";
-    case ChildStep::kStdio:
-      return "connect standard input and output";
-    case ChildStep::kLimits:
-      return "set resource limits";
-    case ChildStep::kDirectory:
-      return "change the directory";
-    case ChildStep::kExec:
-      return "execute the program";
+    case ChildStep::kSession: return "start a session";
+    case ChildStep::kDeathSignal: return "set the parent death signal";
+    case ChildStep::kSignals: return "reset signals";
+    case ChildStep::kStdio: return "connect standard input and output";
+    case ChildStep::kLimits: return "set resource limits";
+    case ChildStep::kDirectory: return "change the directory";
+    case ChildStep::kExec: return "execute the program";
   }
   return "start";
 }

@@ -95,8 +95,7 @@ class Child {
   // holds it.
   int finish() {
     ::kill(-pid_, SIGKILL);
-    if (pidfd_.valid())
-      ::syscall(SYS_pidfd_send_signal, pidfd_.get(), SIGKILL, nullptr, 0);  // when it has no group yet
+    if (pidfd_.valid()) ::syscall(SYS_pidfd_send_signal, pidfd_.get(), SIGKILL, nullptr, 0);  // when it has no group yet
     int status = 0;
     while (::waitpid(pid_, &status, 0) < 0 && errno == EINTR) {
     }
@@ -147,7 +146,10 @@ Result<pid_t> Run::start() {
   argv.push_back(nullptr);
   std::string path = "PATH=/usr/sbin:/usr/bin:/sbin:/bin";
   std::string locale = "LC_ALL=C";
-  const std::array<char*, 3> environment{path.data(), locale.data(), nullptr};
+  // glibc reserves 64 MiB of address space for the heap of each thread; a program of many threads, as qemu-img, would run into the
+  // limit of its memory without having used any.
+  std::string arenas = "MALLOC_ARENA_MAX=1";
+  const std::array<char*, 4> environment{path.data(), locale.data(), arenas.data(), nullptr};
   const ChildPlan plan{.program = program().c_str(),
                        .argv = argv.data(),
                        .envp = environment.data(),
@@ -173,10 +175,8 @@ Result<End> Run::watch(const Child& child) {
     const auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline_ - SteadyClock::now()).count();
     if (left <= 0) return End::kTimedOut;
     // poll ignores negative descriptors: a closed stream.
-    std::array<pollfd, 3> fds{
-        {{child.pidfd(), POLLIN, 0}, {out_.fd.get(), POLLIN, 0}, {err_.fd.get(), POLLIN, 0}}};
-    if (::poll(fds.data(), fds.size(), static_cast<int>(std::min<std::int64_t>(left, 60'000))) < 0 &&
-        errno != EINTR) {
+    std::array<pollfd, 3> fds{{{child.pidfd(), POLLIN, 0}, {out_.fd.get(), POLLIN, 0}, {err_.fd.get(), POLLIN, 0}}};
+    if (::poll(fds.data(), fds.size(), static_cast<int>(std::min<std::int64_t>(left, 60'000))) < 0 && errno != EINTR) {
       return fail_errno(errno, "cannot wait for " + program());
     }
     // Order matters: when the program has ended, all it wrote is in the pipes and is drained below.
@@ -196,40 +196,33 @@ Result<void> Run::check_started() {
   } while (n < 0 && errno == EINTR);
   if (n != sizeof failure) return {};
   if (failure.step == ChildStep::kExec && (failure.errnum == ENOENT || failure.errnum == ENOTDIR)) {
-    return fail(Code::kNotFound, "there is no program " + program(),
-                "install it, or set the option that names it");
+    return fail(Code::kNotFound, "there is no program " + program(), "install it, or set the option that names it");
   }
-  return fail(Code::kExternal, fmt::format("cannot start {}: cannot {}: {}", program(),
-                                           describe(failure.step), ::strerrordesc_np(failure.errnum)));
+  return fail(Code::kExternal,
+              fmt::format("cannot start {}: cannot {}: {}", program(), describe(failure.step), ::strerrordesc_np(failure.errnum)));
 }
 
 Result<ProcessResult> Run::judge(End end, int status) {
   if (end == End::kTimedOut) {
-    return fail(Code::kTimeout,
-                fmt::format("{} was ended: it ran longer than {} ms", program(), spec_.wall_limit.count()));
+    return fail(Code::kTimeout, fmt::format("{} was ended: it ran longer than {} ms", program(), spec_.wall_limit.count()));
   }
   if (end == End::kTooMuchOutput) {
-    return fail(Code::kTooLarge, fmt::format("{} was ended: it wrote more than {} bytes to standard {}",
-                                             program(), spec_.output_bytes, out_.over ? "output" : "error"));
+    return fail(Code::kTooLarge, fmt::format("{} was ended: it wrote more than {} bytes to standard {}", program(), spec_.output_bytes,
+                                             out_.over ? "output" : "error"));
   }
   CA_TRY_VOID(check_started());
   if (WIFEXITED(status)) {
-    return ProcessResult{
-        .exit_status = WEXITSTATUS(status), .out = std::move(out_.text), .err = std::move(err_.text)};
+    return ProcessResult{.exit_status = WEXITSTATUS(status), .out = std::move(out_.text), .err = std::move(err_.text)};
   }
   const int signal = WTERMSIG(status);
   switch (signal) {
     case SIGXCPU:
-      return fail(Code::kTimeout, fmt::format("{} was ended: it used more than {} s of CPU time", program(),
-                                              spec_.cpu_seconds));
+      return fail(Code::kTimeout, fmt::format("{} was ended: it used more than {} s of CPU time", program(), spec_.cpu_seconds));
     case SIGXFSZ:
-      return fail(Code::kTooLarge, fmt::format("{} was ended: it wrote a file larger than {} bytes",
-                                               program(), spec_.file_bytes));
+      return fail(Code::kTooLarge, fmt::format("{} was ended: it wrote a file larger than {} bytes", program(), spec_.file_bytes));
     default:
-      return fail(
-          Code::kExternal,
-          fmt::format("{} was killed by signal {} (SIG{}); standard error: {}", program(), signal,
-                      ::sigabbrev_np(signal) != nullptr ? ::sigabbrev_np(signal) : "?", tail(err_.text)));
+      return fail(Code::kExternal, fmt::format("{} was killed by signal {} (SIG{}); standard error: {}", program(), signal,
+                                               ::sigabbrev_np(signal) != nullptr ? ::sigabbrev_np(signal) : "?", tail(err_.text)));
   }
 }
 
@@ -270,8 +263,6 @@ class PosixProcessRunner final : public ProcessRunner {
 
 }  // namespace
 
-std::unique_ptr<ProcessRunner> make_posix_process_runner() {
-  return std::make_unique<PosixProcessRunner>();
-}
+std::unique_ptr<ProcessRunner> make_posix_process_runner() { return std::make_unique<PosixProcessRunner>(); }
 
 }  // namespace ca

@@ -31,13 +31,12 @@ Result<ProcessResult> ScriptedProcessRunner::run(const ProcessSpec& spec) {
     const std::lock_guard lock(mutex_);
     calls_.push_back(spec);
     if (next_ >= expectations_.size()) {
-      return fail(Code::kInternal,
-                  fmt::format("nothing more was expected to run, but got: {}", fmt::join(spec.argv, " ")));
+      return fail(Code::kInternal, fmt::format("nothing more was expected to run, but got: {}", fmt::join(spec.argv, " ")));
     }
     const Expectation& expected = expectations_[next_];
     if (!matches(expected.pattern, spec.argv)) {
-      return fail(Code::kInternal, fmt::format("expected to run: {}; got: {}",
-                                               fmt::join(expected.pattern, " "), fmt::join(spec.argv, " ")));
+      return fail(Code::kInternal,
+                  fmt::format("expected to run: {}; got: {}", fmt::join(expected.pattern, " "), fmt::join(spec.argv, " ")));
     }
     effect = expected.effect;
     ++next_;

@@ -35,6 +35,7 @@ class Agent:
     def __init__(self, scratch, **options):
         """options: "section.name" with dots as __ (libvirt__virt_type="qemu") go into the configuration."""
         self.scratch = Path(scratch)
+        self.scratch.mkdir(exist_ok=True)
         self.config = self.scratch / "agent.conf"
         self.log = self.scratch / "agent.log"
         self.process = None

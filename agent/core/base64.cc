@@ -1,4 +1,4 @@
-#include "agent/metadata/base64.h"
+#include "agent/core/base64.h"
 
 #include <algorithm>
 #include <array>

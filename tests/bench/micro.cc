@@ -1,0 +1,184 @@
+// What the pieces of a build and of a list cost by themselves.
+
+#include <benchmark/benchmark.h>
+#include <spdlog/spdlog.h>
+
+#include <filesystem>
+#include <fstream>
+
+#include "agent/api/compute/server_view.h"
+#include "agent/bus/envelope.h"
+#include "agent/domainxml/domain_xml.h"
+#include "agent/metadata/instance_metadata.h"
+#include "agent/store/store.h"
+#include "drivers/config_drive.h"
+#include "drivers/disk/qcow2/qcow2_backend.h"
+#include "tests/bench/sample_records.h"
+
+namespace ca::bench {
+namespace {
+
+namespace fs = std::filesystem;
+
+// On a real file system, so that fsync costs what it costs: BENCH_DIR, or the working directory.
+class Scratch {
+ public:
+  Scratch() : dir_(fs::absolute(std::getenv("BENCH_DIR") != nullptr ? std::getenv("BENCH_DIR") : ".") / ("bench-micro-" + new_uuid())) {
+    fs::create_directories(dir_);
+  }
+  ~Scratch() { fs::remove_all(dir_); }
+  Scratch(const Scratch&) = delete;
+  Scratch& operator=(const Scratch&) = delete;
+  [[nodiscard]] std::string file(const std::string& name) const { return (dir_ / name).string(); }
+
+ private:
+  fs::path dir_;
+};
+
+// A benchmark whose subject fails measures nothing; it says so instead.
+template <typename T>
+bool failed(benchmark::State& state, const Result<T>& result) {
+  if (result) return false;
+  state.SkipWithError(result.error().chain().c_str());
+  return true;
+}
+
+ConfigDriveFiles config_files() {
+  const SampleRecords all = sample_records(1);
+  auto files = instance_metadata({.instance = all.instances[0],
+                                  .ports = all.ports,
+                                  .networks = {all.network},
+                                  .subnets = {all.subnet},
+                                  .dhcp_domain = "novalocal",
+                                  .random_seed = std::string(512, 'r'),
+                                  .admin_pass = {}});
+  return files.value_or(ConfigDriveFiles{});
+}
+
+void config_drive_documents(benchmark::State& state) {
+  for (auto _ : state) benchmark::DoNotOptimize(config_files());
+}
+BENCHMARK(config_drive_documents)->Unit(benchmark::kMicrosecond);
+
+void config_drive_written(benchmark::State& state) {
+  const Scratch scratch;
+  const ConfigDriveFiles files = config_files();
+  for (auto _ : state) {
+    if (failed(state, write_config_drive(scratch.file("disk.config"), files))) return;
+  }
+}
+BENCHMARK(config_drive_written)->Unit(benchmark::kMicrosecond)->UseRealTime();
+
+void overlay_written(benchmark::State& state) {
+  const Scratch scratch;
+  { std::ofstream base(scratch.file("base")); }
+  fs::resize_file(scratch.file("base"), 1 << 20);
+  const auto backend = make_qcow2_backend();
+  for (auto _ : state) {
+    if (failed(state, backend->create({.path = scratch.file("disk"),
+                                       .base_path = scratch.file("base"),
+                                       .base_format = DiskFormat::kRaw,
+                                       .base_virtual_bytes = 1 << 20,
+                                       .size_bytes = 1 << 30})))
+      return;
+    state.PauseTiming();
+    fs::remove(scratch.file("disk"));
+    state.ResumeTiming();
+  }
+}
+BENCHMARK(overlay_written)->Unit(benchmark::kMicrosecond)->UseRealTime();
+
+void domain_xml_made(benchmark::State& state) {
+  const SampleRecords all = sample_records(1);
+  GuestSpec spec;
+  spec.instance = all.instances[0];
+  spec.disks = {{.path = "/i/disk", .target = "vda", .discard = {}, .serial = {}},
+                {.kind = DiskDevice::Kind::kCdrom,
+                 .path = "/i/disk.config",
+                 .format = DiskFormat::kRaw,
+                 .target = "hda",
+                 .bus = "ide",
+                 .discard = {},
+                 .serial = {}}};
+  spec.nics = {{.port = all.ports[0], .bridge = "br-bench"}};
+  spec.console_log = "/i/console.log";
+  for (auto _ : state) {
+    if (failed(state, domain_xml(spec))) return;
+  }
+}
+BENCHMARK(domain_xml_made)->Unit(benchmark::kMicrosecond);
+
+void envelope_decoded(benchmark::State& state) {
+  SchemaSet schemas;
+  Message message;
+  message.method = "build_and_run_instance";
+  message.unique_id = new_message_id();
+  message.request_id = new_request_id();
+  message.args = {{"instance", to_json(sample_records(1).instances[0])}, {"requested_networks", Json::array()}};
+  const std::string body = encode_envelope(message);
+  for (auto _ : state) {
+    if (failed(state, decode_envelope(body, schemas))) return;
+  }
+}
+BENCHMARK(envelope_decoded)->Unit(benchmark::kMicrosecond);
+
+// Argument: 0 ordered, 1 fsynced.
+void record_stored(benchmark::State& state) {
+  const Scratch scratch;
+  const SystemClock clock;
+  auto store = Store::open(scratch.file("agent.db"), clock);
+  if (failed(state, store)) return;
+  Instance instance = sample_records(1).instances[0];
+  const auto durability = state.range(0) == 1 ? Durability::kFsync : Durability::kOrdered;
+  for (auto _ : state) {
+    ++instance.updated_us;
+    if (failed(state, (*store)->write(durability, [&](Tx& tx) { return tx.put(instance); }))) return;
+  }
+}
+BENCHMARK(record_stored)->ArgName("fsync")->Arg(0)->Arg(1)->Unit(benchmark::kMicrosecond)->UseRealTime();
+
+void records_loaded(benchmark::State& state) {
+  const Scratch scratch;
+  const SystemClock clock;
+  const SampleRecords all = sample_records(static_cast<int>(state.range(0)));
+  {
+    auto store = Store::open(scratch.file("agent.db"), clock);
+    if (failed(state, store)) return;
+    if (failed(state, (*store)->write(Durability::kFsync, [&](Tx& tx) -> Result<void> {
+          for (const Port& port : all.ports) CA_TRY_VOID(tx.put(port));
+          for (const Instance& instance : all.instances) CA_TRY_VOID(tx.put(instance));
+          return {};
+        })))
+      return;
+  }
+  for (auto _ : state) {
+    const auto store = Store::open(scratch.file("agent.db"), clock);
+    if (failed(state, store)) return;
+  }
+}
+BENCHMARK(records_loaded)->Arg(500)->Unit(benchmark::kMillisecond)->UseRealTime();
+
+void servers_shown(benchmark::State& state) {
+  const SampleRecords all = sample_records(static_cast<int>(state.range(0)));
+  ServerViewContext context;
+  for (const Port& port : all.ports) context.ports.emplace(port.id, std::make_shared<const Port>(port));
+  context.networks.emplace(all.network.id, std::make_shared<const Network>(all.network));
+  for (auto _ : state) {
+    JsonText out;
+    out.begin_array();
+    for (const Instance& instance : all.instances) write_server(out, instance, context);
+    benchmark::DoNotOptimize(out.end_array().take());
+  }
+}
+BENCHMARK(servers_shown)->Arg(500)->Unit(benchmark::kMillisecond);
+
+}  // namespace
+}  // namespace ca::bench
+
+int main(int argc, char** argv) {
+  spdlog::set_level(spdlog::level::off);
+  benchmark::Initialize(&argc, argv);
+  if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 1;
+  benchmark::RunSpecifiedBenchmarks();
+  return 0;
+}
