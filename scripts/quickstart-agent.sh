@@ -34,8 +34,10 @@ install_files() {
     sort -u -o "$STATE/installed" "$STATE/installed"
     # Unchanged files stay as they are, or every run would restart the agent.
     quietly "meson install" "look at the lines above" meson install -C "$BUILD" --no-rebuild --only-changed
-    remember_made "${AGENT_DIRS[@]}" $CONFIG /var/lib/nova/instances/{_base,locks} \
-        /var/lib/compute-agent/{agent.db,agent.db-wal,agent.db-shm,token,images}
+    # A database that was there keeps the files beside it, which SQLite makes and needs.
+    [ -e /var/lib/compute-agent/agent.db ] || remember_made /var/lib/compute-agent/agent.db{,-wal,-shm}
+    remember_made "${AGENT_DIRS[@]}" $CONFIG /var/lib/compute-agent/{token,images} /var/lib/nova/networks \
+        /var/lib/nova/instances/{_base,locks}
     if systemd_runs; then
         getent passwd nova > /dev/null || echo nova > "$STATE/user"
         systemd-sysusers "$PREFIX/lib/sysusers.d/compute-agent.conf"
