@@ -4,6 +4,7 @@
 #include <boost/asio/error.hpp>
 #include <boost/beast/core/flat_buffer.hpp>
 #include <boost/beast/http.hpp>
+#include <limits>
 #include <vector>
 
 #include "agent/ctl/tcp_stream.h"
@@ -158,7 +159,7 @@ class HttpClient::Connection {
     error_code failed;
     http::write(stream_, message, failed);
     http::response_parser<http::buffer_body> parser;
-    parser.body_limit(boost::none);
+    parser.body_limit(std::numeric_limits<std::uint64_t>::max());
     parser.header_limit(kMaxAnswerHeader);
     if (!failed) http::read_header(stream_, buffer_, parser, failed);
     if (failed) return broken(failed, request);
@@ -210,10 +211,9 @@ class HttpClient::Connection {
     parser.header_limit(kMaxAnswerHeader);
     error_code failed;
     http::read_header(stream_, buffer_, parser, failed);
-    if (const auto length = parser.content_length(); !failed && length && *length <= kMaxAnswer) {
-      parser.get().body().reserve(*length + kReaderPadding);
-    }
-    if (!failed) http::read(stream_, buffer_, parser, failed);
+    if (failed) return broken(failed, request);
+    if (const auto length = parser.content_length(); length && *length <= kMaxAnswer) parser.get().body().reserve(*length + kReaderPadding);
+    http::read(stream_, buffer_, parser, failed);
     if (failed) return broken(failed, request);
     if (!parser.keep_alive()) close();
     HttpResponse response = response_of(parser.get());

@@ -136,7 +136,7 @@ Result<Output> run_image_set(Context& context, const Args& args) {
   if (const std::string visibility = visibility_of(args); !visibility.empty()) add_change(patch, image, "visibility", visibility);
   if (args.has("tag")) {
     std::set<std::string> tags;
-    for (const Json& tag : member_or_empty(image, "tags")) tags.insert(python_str(tag));
+    for (const Json& tag : array_member(image, "tags")) tags.insert(python_str(tag));
     for (const std::string& tag : args.all("tag")) tags.insert(tag);
     add_change(patch, image, "tags", tags);
   }
@@ -149,7 +149,7 @@ Result<Output> run_image_unset(Context& context, const Args& args) {
   CA_TRY(const Json image, find_image(context.api, args.text("<image>")));
   Json patch = Json::array();
   std::set<std::string> tags;
-  for (const Json& tag : member_or_empty(image, "tags")) tags.insert(python_str(tag));
+  for (const Json& tag : array_member(image, "tags")) tags.insert(python_str(tag));
   for (const std::string& tag : args.all("tag")) {
     if (tags.erase(tag) == 0) return fail(Code::kNotFound, "the image has no tag '" + tag + "'", "see its tags: computectl image show");
   }

@@ -108,7 +108,9 @@ simdjson::error_code read_value(ondemand::value value, Json& out, const Keys& ke
     case ondemand::json_type::null: break;
   }
   out = nullptr;
-  return value.is_null() ? simdjson::SUCCESS : simdjson::N_ATOM_ERROR;
+  bool null = false;
+  const auto code = value.is_null().get(null);
+  return code || null ? code : simdjson::N_ATOM_ERROR;
 }
 
 simdjson::error_code read_items(ondemand::array array, std::vector<Json>& items, const Keys& keys) {

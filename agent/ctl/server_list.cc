@@ -146,7 +146,7 @@ Cell cell_for(const ListColumn& column, const Json& server, const Names& names) 
   if (column.member == "OS-EXT-STS:power_state") return power_state_cell(member_or_empty(server, column.member));
   if (column.member == "security_groups") {
     Json groups = Json::array();
-    for (const Json& group : member_or_empty(server, "security_groups")) groups.push_back(text_member(group, "name"));
+    for (const Json& group : array_member(server, "security_groups")) groups.push_back(text_member(group, "name"));
     return list_cell(std::move(groups));
   }
   if (column.member == "<image-name>" || column.member == "<image-id>") {
@@ -167,6 +167,7 @@ Json addresses_by_network(const Json& server) {
   if (addresses == server.end() || !addresses->is_object()) return networks;
   for (const auto& [name, list] : addresses->items()) {
     Json& plain = networks[name] = Json::array();
+    if (!list.is_array()) continue;
     for (const Json& address : list) plain.push_back(text_member(address, "addr"));
   }
   return networks;

@@ -1,6 +1,7 @@
 #include "agent/ctl/wait.h"
 
 #include <algorithm>
+#include <memory>
 
 #include "agent/ctl/format/python_text.h"
 #include "agent/ctl/progress.h"
@@ -36,6 +37,31 @@ std::string state_text(const Json& server) {
 
 bool has_task(const Json& server) { return !text_member(server, "OS-EXT-STS:task_state").empty(); }
 
+// The newest order of a server that came to rest in a state that was not wanted, and why it ended so.
+Error ended_otherwise(Context& context, const Json& server, const std::string& wanted) {
+  const std::string id = text_member(server, "id");
+  Error error{.code = Code::kConflict,
+              .message = "server " + text_member(server, "name") + " (" + id + ") came to rest as " + text_member(server, "status") +
+                         ", not " + wanted,
+              .next_action = "see what was done: computectl server event list " + id};
+  const std::string path = "/servers/" + percent_encode(id) + "/os-instance-actions";
+  const auto actions = context.api.list({.path = path}, "instanceActions");
+  if (!actions || actions->empty()) return error;
+  const auto newest = std::max_element(actions->begin(), actions->end(), [](const Json& a, const Json& b) {
+    return text_member(a, "start_time") < text_member(b, "start_time");
+  });
+  const std::string request = text_member(*newest, "request_id");
+  const auto action = context.api.record({.path = path + "/" + percent_encode(request)}, "instanceAction");
+  if (!action) return error;
+  error.next_action = "see its steps: computectl server event show " + id + " " + request;
+  for (const Json& event : array_member(*action, "events")) {
+    const std::string details = text_member(event, "details");
+    if (text_member(event, "result") != "Error" || details.empty()) continue;
+    error.cause = std::make_shared<const Error>(Error{.code = error.code, .message = text_member(event, "event") + ": " + details});
+  }
+  return error;
+}
+
 }  // namespace
 
 Error fault_of(const Json& server) {
@@ -57,6 +83,9 @@ Result<Json> wait_for_status(Context& context, const std::string& id, const std:
     CA_TRY(Json server, get_server(context, id));
     if (text_member(server, "status") == status && !has_task(server)) return server;
     if (text_member(server, "status") == "ERROR" && !has_task(server)) return tl::unexpected<Error>(fault_of(server));
+    // Compute sets the task before it accepts an order, so a server without one is done with it.
+    if (!has_task(server) && text_member(server, "status") != "BUILD")
+      return tl::unexpected<Error>(ended_otherwise(context, server, status));
     line.show(state_text(server));
     pace.pause();
   }

@@ -8,7 +8,8 @@
 
 namespace ca::ctl {
 
-// Until `status` is reached and no task is left; answers the server then. The server's fault when it goes to ERROR.
+// Until `status` is reached and no task is left; answers the server then. The server's fault when it goes to ERROR; kConflict with what
+// the failed step says when it comes to rest in another status.
 [[nodiscard]] Result<Json> wait_for_status(Context& context, const std::string& id, const std::string& status);
 
 // Until the server is gone. `before` is the server as it was when it was ordered deleted: a fault it had then is not this order's.

@@ -121,24 +121,24 @@ TEST_F(CtlCommands, ServerListSendsItsFilters) {
 TEST_F(CtlCommands, ServerShowIsSortedAndNamesItsImage) {
   agent_.on("GET", server_path(), {{"server", server()}});
   EXPECT_EQ(ctl({"server", "show", "demo1"}).out,
-            "+-----------------------------+---------------------------------------------+\n"
-            "| Field                       | Value                                       |\n"
-            "+-----------------------------+---------------------------------------------+\n"
-            "| OS-EXT-AZ:availability_zone | nova                                        |\n"
-            "| OS-EXT-SRV-ATTR:host        | host1                                       |\n"
-            "| OS-EXT-STS:power_state      | Running                                     |\n"
-            "| OS-EXT-STS:task_state       | None                                        |\n"
-            "| addresses                   | net1=10.0.0.5, fd00::5                      |\n"
+            "+-----------------------------+-----------------------------------------------+\n"
+            "| Field                       | Value                                         |\n"
+            "+-----------------------------+-----------------------------------------------+\n"
+            "| OS-EXT-AZ:availability_zone | nova                                          |\n"
+            "| OS-EXT-SRV-ATTR:host        | host1                                         |\n"
+            "| OS-EXT-STS:power_state      | Running                                       |\n"
+            "| OS-EXT-STS:task_state       | None                                          |\n"
+            "| addresses                   | net1=10.0.0.5, fd00::5                        |\n"
             "| flavor                      | original_name='m1.tiny', ram='128', vcpus='1' |\n"
-            "| id                          | 5f2c7c5e-27e8-4c36-9b9b-1b1f0e8c8a11        |\n"
-            "| image                       | demo (70a599e0-31e7-49b7-b260-868f441e862b) |\n"
-            "| name                        | demo1                                       |\n"
-            "| project_id                  | admin                                       |\n"
-            "| properties                  | role='web'                                  |\n"
-            "| security_groups             | name='default'                              |\n"
-            "| status                      | ACTIVE                                      |\n"
-            "| tags                        | a, b                                        |\n"
-            "+-----------------------------+---------------------------------------------+\n");
+            "| id                          | 5f2c7c5e-27e8-4c36-9b9b-1b1f0e8c8a11          |\n"
+            "| image                       | demo (70a599e0-31e7-49b7-b260-868f441e862b)   |\n"
+            "| name                        | demo1                                         |\n"
+            "| project_id                  | admin                                         |\n"
+            "| properties                  | role='web'                                    |\n"
+            "| security_groups             | name='default'                                |\n"
+            "| status                      | ACTIVE                                        |\n"
+            "| tags                        | a, b                                          |\n"
+            "+-----------------------------+-----------------------------------------------+\n");
 }
 
 TEST_F(CtlCommands, ServerShowTakesAnIdInOneCall) {
@@ -298,6 +298,24 @@ TEST_F(CtlCommands, PowerOrdersAreTheActionsOfCompute) {
   EXPECT_EQ(agent_.last("POST").json(), (Json{{"reboot", {{"type", "SOFT"}}}}));
 }
 
+TEST_F(CtlCommands, AnOrderThatEndsOtherwiseEndsTheWaitWithItsFailedStep) {
+  agent_.on("POST", server_path() + "/action", FakeReply{.status = 202});
+  agent_.on("GET", server_path(), {{"server", server("SHUTOFF", "powering-on")}});
+  agent_.on("GET", server_path(), {{"server", server("SHUTOFF")}});
+  agent_.on("GET", server_path() + "/os-instance-actions",
+            {{"instanceActions",
+              {{{"request_id", "req-old"}, {"start_time", "2026-11-21T05:30:00.000000"}},
+               {{"request_id", "req-2"}, {"start_time", "2026-11-21T05:31:00.000000"}}}}});
+  agent_.on("GET", server_path() + "/os-instance-actions/req-2",
+            {{"instanceAction", {{"events", {{{"event", "compute_start"}, {"result", "Error"}, {"details", "libvirt: no space"}}}}}}});
+  const Outcome outcome = ctl({"server", "start", "--wait", "demo1"});
+  EXPECT_EQ(outcome.status, 1);
+  EXPECT_EQ(outcome.err, std::string("server demo1 (") + kId +
+                             ") came to rest as SHUTOFF, not ACTIVE\n  because: compute_start: libvirt: no space\n"
+                             "what to do: see its steps: computectl server event show " +
+                             kId + " req-2\n");
+}
+
 TEST_F(CtlCommands, ServerEventsOfADeletedServerAreFoundByItsId) {
   agent_.on("GET", kServers + "?name=" + kId, {{"servers", Json::array()}});
   agent_.on("GET", server_path() + "/os-instance-actions",
@@ -316,14 +334,14 @@ TEST_F(CtlCommands, AServerEventShowsItsSteps) {
          {"events",
           {{{"event", "compute_claim"}, {"result", "Success"}}, {{"event", "compute_define"}, {"result", "Error"}, {"details", "no"}}}}}}});
   EXPECT_EQ(ctl({"server", "event", "show", "demo1", "req-1"}).out,
-            "+---------+-------------------------------------------------------+\n"
-            "| Field   | Value                                                 |\n"
-            "+---------+-------------------------------------------------------+\n"
-            "| action  | create                                                |\n"
-            "| events  | event='compute_claim', result='Success'               |\n"
-            "|         | details='no', event='compute_define', result='Error'  |\n"
-            "| message | None                                                  |\n"
-            "+---------+-------------------------------------------------------+\n");
+            "+---------+------------------------------------------------------+\n"
+            "| Field   | Value                                                |\n"
+            "+---------+------------------------------------------------------+\n"
+            "| action  | create                                               |\n"
+            "| events  | event='compute_claim', result='Success'              |\n"
+            "|         | details='no', event='compute_define', result='Error' |\n"
+            "| message | None                                                 |\n"
+            "+---------+------------------------------------------------------+\n");
 }
 
 TEST_F(CtlCommands, ConsoleLogIsRawInAPipeAndSafeOnATerminal) {
@@ -468,6 +486,7 @@ TEST_F(CtlCommands, FlavorCreateSetsItsPropertiesAfterwards) {
       outcome.out,
       "{\"OS-FLV-DISABLED:disabled\": false, \"id\": \"7\", \"name\": \"f\", \"properties\": {\"a\": \"b\"}, \"ram\": 64, \"swap\": 0}\n")
       << outcome.err;
+  ASSERT_FALSE(agent_.requests().empty());
   EXPECT_EQ(agent_.requests()[0].json(), (Json{{"flavor",
                                                 {{"name", "f"},
                                                  {"ram", 64},

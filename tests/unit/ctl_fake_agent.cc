@@ -7,6 +7,7 @@
 #include <boost/beast/core/flat_buffer.hpp>
 #include <boost/beast/http.hpp>
 #include <cstdlib>
+#include <limits>
 #include <sstream>
 #include <stdexcept>
 
@@ -91,7 +92,7 @@ void FakeAgent::serve(tcp::socket socket) {
   boost::system::error_code failed;
   while (!stop_ && !failed) {
     http::request_parser<http::string_body> parser;
-    parser.body_limit(boost::none);
+    parser.body_limit(std::numeric_limits<std::uint64_t>::max());
     http::read_header(socket, buffer, parser, failed);
     if (failed) return;
     FakeRequest request{.method = std::string(parser.get().method_string()), .target = std::string(parser.get().target())};

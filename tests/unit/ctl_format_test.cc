@@ -37,12 +37,12 @@ Details server() {
 
 TEST(CtlTable, NumbersStandRightAndTextLeftWithTheirHeadings) {
   EXPECT_EQ(written(flavors(), {}),
-            "+----+--------------+-------+-----------+\n"
-            "| ID | Name         |   RAM | Is Public |\n"
-            "+----+--------------+-------+-----------+\n"
-            "| 1  | m1.tiny      |   512 | True      |\n"
-            "| 42 | m1.a \"b\", c  | 16384 | None      |\n"
-            "+----+--------------+-------+-----------+\n");
+            "+----+-------------+-------+-----------+\n"
+            "| ID | Name        |   RAM | Is Public |\n"
+            "+----+-------------+-------+-----------+\n"
+            "| 1  | m1.tiny     |   512 | True      |\n"
+            "| 42 | m1.a \"b\", c | 16384 | None      |\n"
+            "+----+-------------+-------+-----------+\n");
 }
 
 TEST(CtlTable, OneThingIsFieldAndValueWithColumnsInTheirHumanForm) {

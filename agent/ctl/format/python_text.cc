@@ -115,6 +115,8 @@ Json member_or_empty(const Json& object, std::string_view name) {
   return found == object.end() ? Json("") : *found;
 }
 
+Json array_member(const Json& object, std::string_view name) { return array_or_empty(member_or_empty(object, name)); }
+
 std::string text_member(const Json& object, std::string_view name) {
   const Json value = member_or_empty(object, name);
   return value.is_string() ? value.get<std::string>() : value.is_null() ? "" : python_str(value);

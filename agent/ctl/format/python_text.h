@@ -19,6 +19,7 @@ namespace ca::ctl {
 
 // The member of an object; '' where it is missing, as getattr(item, name, '').
 [[nodiscard]] Json member_or_empty(const Json& object, std::string_view name);
+[[nodiscard]] Json array_member(const Json& object, std::string_view name);  // [] where it is missing or none
 [[nodiscard]] std::string text_member(const Json& object, std::string_view name);
 
 }  // namespace ca::ctl
