@@ -43,6 +43,7 @@ class LibvirtNetworks final : public HostNetworks {
   Result<void> set_autostart(const std::string& uuid) override;
   Result<void> destroy(const std::string& uuid) override;
   Result<void> undefine(const std::string& uuid) override;
+  Result<void> change_dhcp_host(const std::string& uuid, DhcpHostChange change, const std::string& host_xml) override;
   Result<std::vector<DhcpLease>> leases(const std::string& uuid) override;
 
  private:
@@ -129,6 +130,21 @@ Result<void> LibvirtNetworks::undefine(const std::string& uuid) {
   auto error = found->session->failed("cannot remove the definition of libvirt network " + uuid);
   if (error.value().code == Code::kNotFound) return {};
   return error;
+}
+
+Result<void> LibvirtNetworks::change_dhcp_host(const std::string& uuid, DhcpHostChange change, const std::string& host_xml) {
+  CA_TRY(const Found found, look_up(uuid));
+  unsigned command = VIR_NETWORK_UPDATE_COMMAND_ADD_LAST;
+  if (change == DhcpHostChange::kModify) command = VIR_NETWORK_UPDATE_COMMAND_MODIFY;
+  if (change == DhcpHostChange::kDelete) command = VIR_NETWORK_UPDATE_COMMAND_DELETE;
+  unsigned flags = VIR_NETWORK_UPDATE_AFFECT_CONFIG;
+  const int active = virNetworkIsActive(found.network.get());
+  if (active < 0) return found.session->failed("cannot read the state of libvirt network " + uuid);
+  if (active == 1) flags |= VIR_NETWORK_UPDATE_AFFECT_LIVE;
+  if (virNetworkUpdate(found.network.get(), command, VIR_NETWORK_SECTION_IP_DHCP_HOST, -1, host_xml.c_str(), flags) < 0) {
+    return found.session->failed("cannot change the DHCP entries of libvirt network " + uuid);
+  }
+  return {};
 }
 
 Result<std::vector<DhcpLease>> LibvirtNetworks::leases(const std::string& uuid) {
