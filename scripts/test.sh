@@ -112,7 +112,7 @@ print("\n".join(sorted({os.path.relpath(t["cmd"][0], sys.argv[1]) for t in tests
 
 # What reads hostile bytes or does arithmetic on them, and what shares state between threads; all programs in both builds would take
 # longer than the rest of the suite.
-ASAN_PROGRAMS=(unit-core unit-config unit-metadata unit-resources unit-process unit-inspector unit-image-cache unit-disk unit-config-drive)
+ASAN_PROGRAMS=(unit-config unit-metadata unit-resources unit-process unit-inspector unit-image-cache unit-disk unit-config-drive)
 TSAN_PROGRAMS=(unit-store unit-bus unit-process unit-image-cache)
 NAMES=()
 

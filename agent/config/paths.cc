@@ -48,7 +48,6 @@ std::string Paths::base_image(const Uuid& image_id) const { return base_dir() + 
 
 std::string Paths::locks_dir() const { return instances_ + "/locks"; }
 
-
 std::string Paths::instance_dir(const Uuid& uuid) const { return instances_ + "/" + checked(uuid); }
 
 std::string Paths::disk(const Uuid& uuid) const { return instance_dir(uuid) + "/disk"; }
