@@ -114,7 +114,7 @@ TEST_P(NetworkContract, EnsureTakesABridgeThatWasLeftBehind) {
 }
 
 TEST_P(NetworkContract, AnAddressRangeThatTheHostRoutesElsewhereIsAConflict) {
-  run_program({kIp, "link", "add", "other0", "type", "dummy"});
+  run_program({kIp, "link", "add", "other0", "type", "bridge"});
   run_program({kIp, "address", "add", "10.77.0.200/25", "dev", "other0"});
   run_program({kIp, "link", "set", "other0", "up"});
   const auto made = ensure();
