@@ -13,6 +13,7 @@
 #include "agent/bus/spool.h"
 #include "agent/host_monitor.h"
 #include "agent/reconcile/loop/reconciler.h"
+#include "agent/runtime/startup_pages.h"
 #include "agent/service_notify.h"
 #include "agent/token.h"
 #include "agent/verbs/verb_table.h"
@@ -29,6 +30,8 @@ namespace ca {
 namespace {
 
 constexpr int kHttpThreads = 2;
+// After it is ready: the look at all domains is over then.
+constexpr std::chrono::seconds kSettled{3};
 
 // libvirt reads its whole schema again for every define, so only test builds have their XML checked against it.
 #ifdef COMPUTE_AGENT_FAULT_POINTS
@@ -182,6 +185,7 @@ void Agent::Parts::on_connected() {
   journal->wake_parked();
   reconciler->look_at_all();
   spdlog::info("ready");
+  timers.after(kSettled, release_startup_pages);
 }
 
 Agent::Agent(const Config& config) {

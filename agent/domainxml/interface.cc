@@ -22,7 +22,7 @@ Result<void> add_bandwidth(Node node, const GuestOptions& options) {
   for (const std::string direction : {"inbound", "outbound"}) {
     Node way;
     for (const std::string part : {"average", "peak", "burst"}) {
-      const auto given = options.quota.find("vif_" + direction + "_" + part);
+      const auto given = options.quota.find(std::string("vif_").append(direction).append("_").append(part));
       if (given == options.quota.end()) continue;
       if (!way && part != "average") {
         return fail(Code::kInvalid,
