@@ -2,12 +2,30 @@
 
 #include <spdlog/spdlog.h>
 
+#include <algorithm>
+
 #include "agent/bus/envelope.h"
 
 namespace ca {
 namespace {
 constexpr std::chrono::milliseconds kQueryLimit{30'000};
+
+// What a stranger sent, fit for one line of the log.
+std::string printable(std::string text, std::size_t longest) {
+  text.resize(std::min(text.size(), longest));
+  std::ranges::replace_if(
+      text, [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; }, '?');
+  return text;
 }
+
+Result<Json> ask(const Query& query, const Message& message) {
+  try {
+    return query(message);
+  } catch (const std::exception& e) {
+    return fail(Code::kInternal, message.method + " broke off: " + e.what(), "report this defect");
+  }
+}
+}  // namespace
 
 Dispatcher::Dispatcher(Bus& bus, Journal& journal, Store& store, SchemaSet& schemas, WorkerPool& workers)
     : bus_(bus), journal_(journal), store_(store), schemas_(schemas), workers_(workers) {
@@ -34,8 +52,8 @@ Result<void> Dispatcher::on_message(std::string_view body, const Acknowledge& ac
 }
 
 Result<void> Dispatcher::refuse(const Message& message, const Error& error, const Acknowledge& acknowledge) {
-  spdlog::error("message '{}' {} dropped: {}; {}", message.method.substr(0, 64), message.unique_id.substr(0, 64),
-                error.chain().substr(0, 500), error.action());
+  spdlog::error("message '{}' {} dropped: {}; {}", printable(message.method, 64), printable(message.unique_id, 64),
+                printable(error.chain(), 500), error.action());
   CA_TRY_VOID(store_.write(Durability::kOrdered, acknowledge));
   if (!message.msg_id.empty()) bus_.reply(message.reply_q, message.msg_id, encode_failure(message.msg_id, error));
   return {};
@@ -48,7 +66,7 @@ Result<void> Dispatcher::answer(const Message& message, const Query& query, cons
       bus_.reply(message.reply_q, message.msg_id,
                  encode_failure(message.msg_id, fail(Code::kTimeout, message.method + " did not end in time").value()));
     });
-    const Result<Json> outcome = query(message);
+    const Result<Json> outcome = ask(query, message);
     // Abandoned meanwhile: the caller was told already.
     if (!lease.rearm(kQueryLimit, [] {})) return;
     bus_.reply(message.reply_q, message.msg_id,

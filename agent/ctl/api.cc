@@ -109,15 +109,15 @@ Error error_of_object(const Json& object, Code code) {
   error.next_action = text_member(object, "next_action");
   error.step = text_member(object, "step");
   if (const auto named = code_named(text_member(object, "agent_code"))) error.code = *named;
-  const Json causes = member_or_empty(object, "causes");
-  if (causes.is_array()) {
-    for (auto cause = causes.rbegin(); cause != causes.rend(); ++cause) {
-      const bool outermost = cause + 1 == causes.rend();
-      const std::string text = python_str(*cause);
-      if (outermost && text == error.message) break;
-      Error inner{.code = error.code, .message = text, .cause = std::move(error.cause)};
-      error.cause = std::make_shared<const Error>(std::move(inner));
-    }
+  std::vector<std::string> causes;
+  for (const Json& cause : array_member(object, "causes")) causes.push_back(python_str(cause));
+  // The agent's message is its whole chain on one line, or the first of the chain.
+  if (!causes.empty() && (error.message == causes.front() || error.message == join(causes, ": "))) {
+    error.message = causes.front();
+    causes.erase(causes.begin());
+  }
+  for (auto cause = causes.rbegin(); cause != causes.rend(); ++cause) {
+    error.cause = std::make_shared<const Error>(Error{.code = error.code, .message = *cause, .cause = std::move(error.cause)});
   }
   return error;
 }

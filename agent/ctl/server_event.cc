@@ -19,6 +19,20 @@ Result<std::string> id_of(Api& api, const std::string& name_or_id) {
   return id;
 }
 
+// One step a line; what it does not say is left out.
+Cell steps_cell(Json events) {
+  std::vector<std::string> lines;
+  if (!events.is_array()) return plain_cell(std::move(events));
+  for (const Json& event : events) {
+    std::vector<std::string> parts;
+    for (const char* name : {"event", "start_time", "finish_time", "result", "details"}) {
+      if (const std::string text = text_member(event, name); !text.empty()) parts.push_back(name + ("='" + text + "'"));
+    }
+    lines.push_back(join(parts, ", "));
+  }
+  return human_cell(std::move(events), join(lines, "\n"));
+}
+
 Result<Output> run_event_list(Context& context, const Args& args) {
   CA_TRY(const std::string id, id_of(context.api, args.text("<server>")));
   Query query;
@@ -39,7 +53,7 @@ Result<Output> run_event_show(Context& context, const Args& args) {
   CA_TRY(const Json action, context.api.record({.path = path}, "instanceAction"));
   Details details;
   for (const auto& [name, value] : action.items()) {
-    details.add(name, name == "events" ? list_of_dicts_cell(value) : plain_cell(value));
+    details.add(name, name == "events" ? steps_cell(value) : plain_cell(value));
   }
   return Output(std::move(details));
 }

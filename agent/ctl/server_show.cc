@@ -16,11 +16,26 @@ std::string image_text(Api& api, const Json& server) {
   return image ? text_member(*image, "name") + " (" + id + ")" : id;
 }
 
+// A fault as an error is printed: message, causes, what to do; then when and where.
+Cell fault_cell(Json fault) {
+  const Error error = error_of_object(fault, Code::kInternal);
+  std::vector<std::string> lines{error.message};
+  for (const Error* cause = error.cause.get(); cause != nullptr; cause = cause->cause.get()) lines.push_back("because: " + cause->message);
+  if (!error.next_action.empty()) lines.push_back("what to do: " + error.next_action);
+  Json rest = Json::object();
+  for (const char* name : {"code", "created", "agent_code", "step"}) {
+    if (fault.contains(name)) rest[name] = fault[name];
+  }
+  lines.push_back(*dict_cell(std::move(rest)).human);
+  return human_cell(std::move(fault), join(lines, "\n"));
+}
+
 Cell cell_for(const std::string& name, const Json& value) {
   if (name == "OS-EXT-STS:power_state") return power_state_cell(value);
   if (name == "os-extended-volumes:volumes_attached" || name == "security_groups") return list_of_dicts_cell(value);
   if (name == "tags") return list_cell(value);
-  if (name == "flavor" || name == "metadata" || name == "fault") return dict_cell(value);
+  if (name == "fault" && value.is_object()) return fault_cell(value);
+  if (name == "flavor" || name == "metadata") return dict_cell(value);
   return plain_cell(value);
 }
 

@@ -27,6 +27,15 @@ void Journal::on_cancel(std::function<void(const Uuid&)> callback) { cancel_ = s
 
 namespace {
 
+// A message that makes a verb throw is refused like any other bad one: kept, it would come again and hold up all others.
+Result<Instance> check_acceptable(const Verb& verb, const Message& message, Tx& tx) {
+  try {
+    return verb.accept(message, tx);
+  } catch (const std::exception& e) {
+    return fail(Code::kInternal, fmt::format("{} can't be taken over: {}", message.method, e.what()), "report this defect");
+  }
+}
+
 Uuid instance_of(const Message& message) {
   const auto instance = message.args.find("instance");
   if (instance == message.args.end() || !instance->is_object()) return {};
@@ -65,7 +74,7 @@ Result<Accepted> Journal::accept(const Message& message, const std::function<Res
 Result<std::optional<Operation>> Journal::take_over(const Verb& verb, const Message& message, Tx& tx, Accepted& accepted) {
   InstanceAction action{
       message.request_id, accepted.instance_uuid, verb.action, message.user_id, message.project_id, tx.now_us(), tx.now_us(), "", {}};
-  auto record = verb.accept(message, tx);
+  auto record = check_acceptable(verb, message, tx);
   if (!record) {
     accepted.refusal = record.error();
     if (!tx.get<Instance>(accepted.instance_uuid)) return std::nullopt;

@@ -14,7 +14,7 @@ namespace ca {
 struct IpAddress {
   std::array<std::uint8_t, 16> bytes{};
   bool v4 = true;
-  auto operator<=>(const IpAddress&) const = default;
+  auto operator<=>(const IpAddress&) const = default;  // NOLINT(modernize-use-nullptr): the check takes the generated body for a 0
 };
 
 struct IpPrefix {

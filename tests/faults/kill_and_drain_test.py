@@ -8,7 +8,7 @@ import time
 import host_state
 from harness import tap
 from harness.agent import Failed, wait_for
-from tiny_guest import POLITE
+from tiny_guest import DEAF
 from world import World, equal
 
 SEED = int(os.environ.get("FAULTS_SEED", "20230817"))
@@ -115,6 +115,19 @@ def SigtermDuringBuildsEndsTheStepsAtHandAndTheNextStartGoesOn(world):
     world.check_store({})
 
 
+def DeleteEndsAStopThatWaitsForADeafGuest(world):
+    world.configure(shutdown_timeout=600)
+    world.agent.start()
+    uuid = world.active(DEAF)
+    world.agent.action(uuid, {"os-stop": None})
+    wait_for("the stop to wait for its guest", lambda: status(world)["operations"]["open"] == 1 and status(world)["workers"]["busy"] == 1)
+    world.delete(uuid)
+    world.check_at_rest({})
+    stop(world)
+    world.check_store({})
+    world.configure()
+
+
 def NoMoreBuildsRunAtOnceThanAllowed(world):
     world.configure(max_concurrent_builds=2)
     world.agent.start(fault="build_and_run_instance/claim:before=hang")
@@ -177,7 +190,7 @@ def main():
         stop(world)
         cases = (KillsAtRandomMomentsOfTenBuildsAndTheirDeletesLoseNothing, BuildsThatDeletesAndKillsCutShortLeaveNothing,
                  FetchThatADeleteAndAKillCutShortLeavesNoHalfImage, SigtermDuringBuildsEndsTheStepsAtHandAndTheNextStartGoesOn,
-                 NoMoreBuildsRunAtOnceThanAllowed, AStepThatHangsIsGivenUpAndUndoneAndKeepsNoDrainWaiting)
+                 DeleteEndsAStopThatWaitsForADeafGuest, NoMoreBuildsRunAtOnceThanAllowed, AStepThatHangsIsGivenUpAndUndoneAndKeepsNoDrainWaiting)
         tap.run([each_for_itself(world, case) for case in cases if wanted in case.__name__])
 
 

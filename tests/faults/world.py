@@ -31,8 +31,9 @@ class World:
     def configure(self, **more):
         """Options for the next start."""
         # A polite guest is off in milliseconds; waiting for a deaf one is most of what its cases take.
-        self.agent = Agent(self.scratch, shutdown_timeout=2, cpu_allocation_ratio=32, reserved_host_memory_mb=RESERVED_MIB,
-                           libvirt__wait_soft_reboot_seconds=2, agent__drain_timeout=60, **more)
+        options = dict(shutdown_timeout=2, cpu_allocation_ratio=32, reserved_host_memory_mb=RESERVED_MIB,
+                       libvirt__wait_soft_reboot_seconds=2, agent__drain_timeout=60)
+        self.agent = Agent(self.scratch, **{**options, **more})
 
     def set_up(self):
         self.agent.start()
@@ -51,6 +52,7 @@ class World:
     def wipe(self):
         """After a case that failed: everything goes, so that the next one starts from nothing."""
         self.agent.kill()
+        self.configure()
         for uuid in domains():
             virsh("destroy", uuid, check=False)
             virsh("undefine", uuid, check=False)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from harness import domain_xml, guest, iso, tap
 from harness.agent import INSTANCES, Agent, domains, sha1, taps, virsh, wait_for
-from harness.check import check, equal, say
+from harness.check import check, equal, say, says
 
 SOURCE = Path(os.environ["SOURCE_ROOT"])
 NOVA = SOURCE / "tests/data/nova-26.2"
@@ -326,8 +326,15 @@ def ForceRawImagesOffKeepsTheBaseAsQcow2(t):
     agent.ctl("server", "delete", "--wait", "on-qcow2")
 
 
+def VirtTypeIsForcedByTheOption(t):
+    agent = t.restart(libvirt__virt_type="qemu", libvirt__images_type="raw")
+    shown = json.loads(agent.ctl("hypervisor", "show", "-f", "json", "lab").stdout)
+    equal((shown["virt_type"], shown["virt_type_reason"]), ("qemu", "set by [libvirt] virt_type"), "virt_type")
+    says(agent.new_log(), "guests run as virt_type qemu: set by [libvirt] virt_type")
+
+
 def ImagesTypeRawCopiesTheDisk(t):
-    agent = t.restart(libvirt__images_type="raw")
+    agent = t.agent
     t.id = agent.create("flat", t.raw, t.flavor)
     agent.wait_status(t.id, "ACTIVE")
     disk = image_info(t.dir / "disk")
@@ -393,7 +400,8 @@ CASES = [HypervisorShowSaysWhetherKvmOrTcgIsUsedAndWhy, WhatAServerNeedsIsMadeBy
          StopIsDoneByTheGuestItself, StartBootsTheSameDisk, SoftRebootEndsTheGuestGently, HardRebootPowersOff, EventsTellEveryStep,
          GuestShutDownByVirshIsShutoffWithinFiveSeconds, DomainDestroyedByVirshIsShutoffWithinFiveSeconds,
          DomainUndefinedByVirshIsDefinedAgainByStart, DeleteLeavesNothing, NetworkAndImageGoToo,
-         RawImageBoots, TenBuildsAtOnceFetchTheImageOnce, ForceRawImagesOffKeepsTheBaseAsQcow2, ImagesTypeRawCopiesTheDisk,
+         RawImageBoots, TenBuildsAtOnceFetchTheImageOnce, ForceRawImagesOffKeepsTheBaseAsQcow2, VirtTypeIsForcedByTheOption,
+         ImagesTypeRawCopiesTheDisk,
          BridgeOfTheHostTakesTheTap, NatNetworkLetsTheGuestOut, AgentEndsWithStatusZeroAndLeavesNoProcess]
 
 if __name__ == "__main__":

@@ -310,6 +310,28 @@ TEST_F(DispatcherTest, WhatIsRefusedLeavesTheQueueAndTheNextMessageIsTaken) {
   EXPECT_EQ(rig.record(kOne).vm_state, VmState::kActive);
 }
 
+TEST_F(DispatcherTest, MessageThatBreaksAVerbIsRefusedAndHoldsUpNoOther) {
+  Verb verb = rig.verb("stop_instance", Order::kStop, {"b"});
+  verb.accept = [](const Message&, Tx&) -> Result<Instance> { throw std::out_of_range("a defect"); };
+  rig.journal->add(std::move(verb));
+  rig.put_instance(uuid_of(2), VmState::kActive, TaskState::kPoweringOff);
+  Json bad = inner("stop_instance", start_args(uuid_of(2)));
+  bad["_unique_id"] = "another-unique-id";
+  send(envelope(bad));
+  send(envelope(inner("start_instance", start_args(kOne))));
+  run();
+  ASSERT_TRUE(wait_done());
+  EXPECT_THAT(rig.calls(), ElementsAre("run a"));
+  EXPECT_EQ(rig.record(uuid_of(2)).task_state, TaskState::kNone);
+}
+
+TEST_F(DispatcherTest, QueryThatBreaksIsAnsweredWithItsFailure) {
+  dispatcher.add_query("get_console_output", [](const Message&) -> Result<Json> { throw std::runtime_error("a defect"); });
+  run();
+  const Json failure = Json::parse(call(inner("get_console_output", start_args(kOne))).at("failure").get<std::string>());
+  EXPECT_THAT(failure.at("message").get<std::string>(), HasSubstr("a defect"));
+}
+
 TEST_F(DispatcherTest, SameMessageTwiceIsDoneOnce) {
   const std::string body = envelope(inner("start_instance", start_args(kOne)));
   send(body);

@@ -135,6 +135,12 @@ TEST(CtlErrors, OfComputeShowMessageCausesAndNextAction) {
             "cannot list (HTTP 409) (Request-ID: req-1)\n  because: disk \\x1b[31m full\n  because: ENOSPC\nwhat to do: free space\n");
 }
 
+TEST(CtlErrors, AMessageThatIsTheWholeChainIsNotSaidTwice) {
+  const Error error = error_of_object({{"message", "a: b: c"}, {"causes", {"a", "b", "c"}}}, Code::kInternal);
+  EXPECT_EQ(error.message, "a");
+  EXPECT_EQ(error.causes(), (std::vector<std::string>{"a", "b", "c"}));
+}
+
 TEST(CtlErrors, OfImageAndNetworkAreReadInTheirShapes) {
   const auto message = [](const std::string& body, const std::string& type) {
     const Error error = error_of({.status = 404, .content_type = type, .request_id = "", .body = body});

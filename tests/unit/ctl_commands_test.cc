@@ -141,6 +141,19 @@ TEST_F(CtlCommands, ServerShowIsSortedAndNamesItsImage) {
             "+-----------------------------+-----------------------------------------------+\n");
 }
 
+TEST_F(CtlCommands, ServerShowPrintsAFaultAsAnErrorIsPrinted) {
+  agent_.on("GET", server_path(), {{"server", failed_server()}});
+  EXPECT_EQ(ctl({"server", "show", "-c", "fault", kId}).out,
+            "+-------+--------------------------------------------+\n"
+            "| Field | Value                                      |\n"
+            "+-------+--------------------------------------------+\n"
+            "| fault | cannot define the domain                   |\n"
+            "|       | because: libvirt: unsupported machine type |\n"
+            "|       | what to do: choose another hw_machine_type |\n"
+            "|       | code='500'                                 |\n"
+            "+-------+--------------------------------------------+\n");
+}
+
 TEST_F(CtlCommands, ServerShowTakesAnIdInOneCall) {
   agent_.on("GET", server_path(), {{"server", server()}});
   EXPECT_EQ(ctl({"server", "show", "-f", "value", "-c", "status", kId}).out, "ACTIVE\n");
@@ -326,22 +339,19 @@ TEST_F(CtlCommands, ServerEventsOfADeletedServerAreFoundByItsId) {
 }
 
 TEST_F(CtlCommands, AServerEventShowsItsSteps) {
-  agent_.on(
-      "GET", server_path() + "/os-instance-actions/req-1",
-      {{"instanceAction",
-        {{"action", "create"},
-         {"message", nullptr},
-         {"events",
-          {{{"event", "compute_claim"}, {"result", "Success"}}, {{"event", "compute_define"}, {"result", "Error"}, {"details", "no"}}}}}}});
+  const Json claim{{"event", "claim"}, {"start_time", "1"}, {"finish_time", "2"}, {"result", "Success"}, {"details", nullptr}};
+  const Json define{{"event", "define"}, {"start_time", "2"}, {"finish_time", nullptr}, {"result", "Error"}, {"details", "no"}};
+  agent_.on("GET", server_path() + "/os-instance-actions/req-1",
+            {{"instanceAction", {{"action", "create"}, {"message", nullptr}, {"events", {claim, define}}}}});
   EXPECT_EQ(ctl({"server", "event", "show", "demo1", "req-1"}).out,
-            "+---------+------------------------------------------------------+\n"
-            "| Field   | Value                                                |\n"
-            "+---------+------------------------------------------------------+\n"
-            "| action  | create                                               |\n"
-            "| events  | event='compute_claim', result='Success'              |\n"
-            "|         | details='no', event='compute_define', result='Error' |\n"
-            "| message | None                                                 |\n"
-            "+---------+------------------------------------------------------+\n");
+            "+---------+------------------------------------------------------------------+\n"
+            "| Field   | Value                                                            |\n"
+            "+---------+------------------------------------------------------------------+\n"
+            "| action  | create                                                           |\n"
+            "| events  | event='claim', start_time='1', finish_time='2', result='Success' |\n"
+            "|         | event='define', start_time='2', result='Error', details='no'     |\n"
+            "| message | None                                                             |\n"
+            "+---------+------------------------------------------------------------------+\n");
 }
 
 TEST_F(CtlCommands, ConsoleLogIsRawInAPipeAndSafeOnATerminal) {
