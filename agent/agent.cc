@@ -40,8 +40,9 @@ constexpr bool kValidateXml = true;
 constexpr bool kValidateXml = false;
 #endif
 
-std::unique_ptr<DiskBackend> disk_backend(const Config& config) {
-  return config.images_type == "raw" ? make_raw_backend() : make_qcow2_backend();
+std::unique_ptr<DiskBackend> disk_backend(const Config& config, ProcessRunner& runner) {
+  return config.images_type == "raw" ? make_raw_backend(config.instances_path)
+                                     : make_qcow2_backend(config.instances_path, runner, config.qemu_img);
 }
 
 }  // namespace
@@ -63,7 +64,7 @@ struct Agent::Parts {
                                  .qemu_img = config.qemu_img},
                                 *image_source, *processes)),
         image_store(make_local_image_store(paths.image_store())),
-        disks(disk_backend(config)) {}
+        disks(disk_backend(config, *processes)) {}
 
   Config config;
   Paths paths;

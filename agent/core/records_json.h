@@ -5,6 +5,7 @@
 #include <nlohmann/json_fwd.hpp>
 
 #include "agent/core/values.h"
+#include "agent/core/volumes.h"
 
 namespace ca {
 
@@ -19,6 +20,10 @@ using Json = nlohmann::json;
 [[nodiscard]] Json to_json(const Service& service);
 [[nodiscard]] Json to_json(const Fault& fault);
 [[nodiscard]] Json to_json(const Instance& instance);
+[[nodiscard]] Json to_json(const BlockDevice& device);
+[[nodiscard]] Json to_json(const LocalDisk& disk);
+[[nodiscard]] Json to_json(const Volume& volume);
+[[nodiscard]] Json to_json(const VolumeSnapshot& snapshot);
 
 [[nodiscard]] Result<Flavor> flavor_from_json(const Json& json);
 [[nodiscard]] Result<ImageMeta> image_from_json(const Json& json);
@@ -29,5 +34,9 @@ using Json = nlohmann::json;
 [[nodiscard]] Result<Service> service_from_json(const Json& json);
 [[nodiscard]] Result<Fault> fault_from_json(const Json& json);
 [[nodiscard]] Result<Instance> instance_from_json(const Json& json);
+[[nodiscard]] Result<BlockDevice> block_device_from_json(const Json& json);
+[[nodiscard]] Result<LocalDisk> local_disk_from_json(const Json& json);
+[[nodiscard]] Result<Volume> volume_from_json(const Json& json);
+[[nodiscard]] Result<VolumeSnapshot> volume_snapshot_from_json(const Json& json);
 
 }  // namespace ca

@@ -29,15 +29,44 @@ enum class TaskState {
   kBlockDeviceMapping,
   kNetworking,
   kSpawning,
-  kPoweringOn,
-  kPoweringOff,
+  kImageSnapshotPending,
+  kImageSnapshot,
+  kImagePendingUpload,
+  kImageUploading,
+  kImageBackup,
+  kUpdatingPassword,
+  kResizePrep,
+  kResizeMigrating,
+  kResizeMigrated,
+  kResizeFinish,
+  kResizeReverting,
+  kResizeConfirming,
   kRebooting,
   kRebootPending,
   kRebootStarted,
   kRebootingHard,
   kRebootPendingHard,
   kRebootStartedHard,
-  kDeleting
+  kPausing,
+  kUnpausing,
+  kSuspending,
+  kResuming,
+  kPoweringOn,
+  kPoweringOff,
+  kRescuing,
+  kUnrescuing,
+  kRebuilding,
+  kRebuildBlockDeviceMapping,
+  kRebuildSpawning,
+  kMigrating,
+  kShelving,
+  kShelvingImagePendingUpload,
+  kShelvingImageUploading,
+  kShelvingOffloading,
+  kUnshelving,
+  kSoftDeleting,
+  kDeleting,
+  kRestoring
 };
 
 // The numbers are nova's and libvirt's users know them.
@@ -52,8 +81,39 @@ enum class PowerState { kNoState = 0, kRunning = 1, kPaused = 3, kShutdown = 4, 
 // The `status` of the Compute API (nova/api/openstack/common.py _STATE_MAP): BUILD, ACTIVE, SHUTOFF, REBOOT, ...
 [[nodiscard]] std::string_view api_status(VmState vm, TaskState task);
 
-// What a user may order. Named after the message that carries it.
-enum class Order { kBuild, kTerminate, kStart, kStop, kRebootSoft, kRebootHard };
+// What a user may order. Named after the message that carries it (nova/compute/rpcapi.py).
+enum class Order {
+  kBuild,
+  kTerminate,
+  kSoftDelete,
+  kRestore,
+  kStart,
+  kStop,
+  kRebootSoft,
+  kRebootHard,
+  kPause,
+  kUnpause,
+  kSuspend,
+  kResume,
+  kRescue,
+  kUnrescue,
+  kRebuild,
+  kResize,
+  kConfirmResize,
+  kRevertResize,
+  kShelve,
+  kShelveOffload,
+  kUnshelve,
+  kSnapshot,
+  kBackup,
+  kAttachVolume,
+  kDetachVolume,
+  kExtendVolume,
+  kAttachInterface,
+  kDetachInterface,
+  kCrashDump,
+  kSetPassword
+};
 [[nodiscard]] std::string_view to_string(Order order);  // "start_instance", ...
 
 // kConflict naming the state when `order` is not allowed now

@@ -34,6 +34,18 @@ DiskFormat disk_format_from(std::string_view text) {
   return DiskFormat::kUnknown;
 }
 
+std::string_view to_string(BlockSource source) {
+  switch (source) {
+    case BlockSource::kBlank: return "blank";
+    case BlockSource::kImage: return "image";
+    case BlockSource::kVolume: return "volume";
+    case BlockSource::kSnapshot: return "snapshot";
+  }
+  return "blank";
+}
+
+std::string_view to_string(BlockDestination destination) { return destination == BlockDestination::kLocal ? "local" : "volume"; }
+
 std::string_view to_string(ImageStatus status) {
   switch (status) {
     case ImageStatus::kQueued: return "queued";

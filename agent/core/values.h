@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "agent/core/block_devices.h"
 #include "agent/core/ids.h"
 #include "agent/core/states.h"
 
@@ -28,11 +29,6 @@ struct Flavor {
   std::string description;
   Properties extra_specs;
 };
-
-// Formats of the Image API that we know. kUnknown never reaches a driver.
-enum class DiskFormat { kUnknown, kRaw, kQcow2, kVmdk, kVdi, kVhd, kVhdx, kIso };
-[[nodiscard]] std::string_view to_string(DiskFormat format);
-[[nodiscard]] DiskFormat disk_format_from(std::string_view text);
 
 enum class ImageStatus { kQueued, kSaving, kActive, kDeleted };
 [[nodiscard]] std::string_view to_string(ImageStatus status);
@@ -170,22 +166,35 @@ struct Instance {
   std::string user_data;  // base64, as the API carries it
   Properties metadata;
   std::vector<std::string> tags;
+  std::string description;
   bool config_drive = true;
   bool locked = false;
+  std::string locked_by;  // "owner" or "admin"
+  std::string locked_reason;
   std::string reservation_id;
   std::int64_t launch_index = 0;
   VmState vm_state = VmState::kBuilding;
   TaskState task_state = TaskState::kScheduling;
   PowerState power_state = PowerState::kNoState;
-  std::vector<Uuid> port_ids;      // in NIC order
-  std::vector<Uuid> own_port_ids;  // made by the build, deleted with the instance
-  std::optional<Claim> claim;      // what is reserved now
+  std::vector<Uuid> port_ids;               // in NIC order
+  std::vector<Uuid> own_port_ids;           // made by the build, deleted with the instance
+  std::vector<BlockDevice> block_devices;   // ordered beyond the flavor: ephemeral disks, swap, volumes
+  std::vector<LocalDisk> local_disks;       // made by the agent, as the guest orders them
+  std::string root_device_name;             // "/dev/vda"
+  std::optional<ImageMeta> rescue_image;    // while rescued
+  std::optional<Flavor> old_flavor;         // while resized: what a revert goes back to
+  VmState old_vm_state = VmState::kActive;  // what an unrescue, revert or unshelve goes back to
+  Uuid shelved_image_id;
+  Properties system_metadata;
+  std::optional<Claim> claim;  // what is reserved now
   std::optional<Fault> fault;
   std::int64_t generation = 1;  // grows when the instance changes hosts; fences a returning host
   std::int64_t created_us = 0;
   std::int64_t updated_us = 0;
   std::int64_t launched_us = 0;
   std::int64_t terminated_us = 0;
+  std::int64_t soft_deleted_us = 0;
+  std::int64_t shelved_us = 0;
 
   [[nodiscard]] std::string domain() const { return domain_name(number); }
 };

@@ -17,7 +17,47 @@ Result<std::string> driver_type(const DiskDevice& disk) {
     case DiskFormat::kIso: return "raw";
     case DiskFormat::kQcow2: return "qcow2";
     default:
-      return fail(Code::kInvalid, fmt::format("disk {} has format '{}'; guests get raw or qcow2", disk.path, to_string(disk.format)));
+      return fail(Code::kInvalid,
+                  fmt::format("disk {} has format '{}'; guests get raw or qcow2", disk.source.path, to_string(disk.format)));
+  }
+}
+
+std::string source_type(const DiskSource& source) {
+  switch (source.kind) {
+    case DiskSource::Kind::kFile: return "file";
+    case DiskSource::Kind::kBlock: return "block";
+    case DiskSource::Kind::kRbd:
+    case DiskSource::Kind::kIscsi: return "network";
+  }
+  return "file";
+}
+
+// https://libvirt.org/formatdomain.html#hard-drives-floppy-disks-cdroms, source of type network.
+void add_network_source(domainxml::Node disk, const DiskSource& source) {
+  const bool rbd = source.kind == DiskSource::Kind::kRbd;
+  domainxml::Node node = domainxml::add(disk, "source");
+  domainxml::set(node, "protocol", rbd ? "rbd" : "iscsi");
+  domainxml::set(node, "name", source.path);
+  for (const DiskSource::Host& host : source.hosts) {
+    domainxml::Node entry = domainxml::add(node, "host");
+    domainxml::set(entry, "name", host.name);
+    if (!host.port.empty()) domainxml::set(entry, "port", host.port);
+  }
+  if (!source.config_file.empty()) domainxml::set(domainxml::add(node, "config"), "file", source.config_file);
+  if (source.auth_user.empty()) return;
+  domainxml::Node auth = domainxml::add(node, "auth");
+  domainxml::set(auth, "username", source.auth_user);
+  domainxml::Node secret = domainxml::add(auth, "secret");
+  domainxml::set(secret, "type", rbd ? "ceph" : "iscsi");
+  domainxml::set(secret, "uuid", source.auth_secret);
+}
+
+void add_source(domainxml::Node disk, const DiskSource& source) {
+  switch (source.kind) {
+    case DiskSource::Kind::kFile: domainxml::set(domainxml::add(disk, "source"), "file", source.path); return;
+    case DiskSource::Kind::kBlock: domainxml::set(domainxml::add(disk, "source"), "dev", source.path); return;
+    case DiskSource::Kind::kRbd:
+    case DiskSource::Kind::kIscsi: add_network_source(disk, source); return;
   }
 }
 
@@ -50,18 +90,19 @@ namespace domainxml {
 Result<void> add_disk(Node devices, const DiskDevice& disk, const GuestOptions& options) {
   CA_TRY(const std::string type, driver_type(disk));
   if (std::ranges::find(kCaches, disk.cache) == kCaches.end()) {
-    return fail(Code::kInvalid, fmt::format("disk {} has cache mode '{}'; known are {}", disk.path, disk.cache, fmt::join(kCaches, ", ")));
+    return fail(Code::kInvalid,
+                fmt::format("disk {} has cache mode '{}'; known are {}", disk.source.path, disk.cache, fmt::join(kCaches, ", ")));
   }
   const bool cdrom = disk.kind == DiskDevice::Kind::kCdrom;
   Node node = add(devices, "disk");
-  set(node, "type", "file");
+  set(node, "type", source_type(disk.source));
   set(node, "device", cdrom ? "cdrom" : "disk");
   Node driver = add(node, "driver");
   set(driver, "name", "qemu");
   set(driver, "type", type);
   set(driver, "cache", disk.cache);
   if (!disk.discard.empty()) set(driver, "discard", disk.discard);
-  set(add(node, "source"), "file", disk.path);
+  add_source(node, disk.source);
   Node target = add(node, "target");
   set(target, "dev", disk.target);
   set(target, "bus", disk.bus);

@@ -30,8 +30,10 @@ Result<void> check(const GuestSpec& spec) {
   }
   std::set<std::string> targets;
   for (const DiskDevice& disk : spec.disks) {
-    if (disk.path.empty() || disk.path.front() != '/' || disk.target.empty()) {
-      return fail(Code::kInvalid, fmt::format("disk '{}' of {} has no absolute path or no target", disk.path, record.uuid));
+    const std::string& path = disk.source.path;
+    const bool local = disk.source.kind == DiskSource::Kind::kFile || disk.source.kind == DiskSource::Kind::kBlock;
+    if (path.empty() || (local && path.front() != '/') || disk.target.empty()) {
+      return fail(Code::kInvalid, fmt::format("disk '{}' of {} has no absolute path or no target", path, record.uuid));
     }
     if (!targets.insert(disk.target).second) {
       return fail(Code::kInvalid, fmt::format("two disks of {} have target {}", record.uuid, disk.target));

@@ -12,7 +12,7 @@ namespace ca {
 struct DiskDevice {
   enum class Kind { kDisk, kCdrom };
   Kind kind = Kind::kDisk;
-  std::string path;
+  DiskSource source;
   DiskFormat format = DiskFormat::kQcow2;  // written into <driver type=>; never left to probing
   std::string target;                      // "vda", "hda", "sda"
   std::string bus = "virtio";              // virtio, scsi, sata, ide, usb

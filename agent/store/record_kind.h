@@ -26,6 +26,8 @@ CA_RECORD_KIND(Network, "network", r.id, network_from_json)
 CA_RECORD_KIND(Subnet, "subnet", r.id, subnet_from_json)
 CA_RECORD_KIND(Port, "port", r.id, port_from_json)
 CA_RECORD_KIND(Keypair, "keypair", r.user_id + "/" + r.name, keypair_from_json)
+CA_RECORD_KIND(Volume, "volume", r.id, volume_from_json)
+CA_RECORD_KIND(VolumeSnapshot, "volume_snapshot", r.id, volume_snapshot_from_json)
 CA_RECORD_KIND(Service, "service", r.host, service_from_json)
 
 #undef CA_RECORD_KIND

@@ -63,6 +63,14 @@ Rows<Keypair>& Tables::rows<Keypair>() {
   return keypairs;
 }
 template <>
+Rows<Volume>& Tables::rows<Volume>() {
+  return volumes;
+}
+template <>
+Rows<VolumeSnapshot>& Tables::rows<VolumeSnapshot>() {
+  return volume_snapshots;
+}
+template <>
 Rows<Service>& Tables::rows<Service>() {
   return services;
 }
@@ -150,6 +158,8 @@ Result<void> Store::load() {
   CA_TRY_VOID(load_rows(tx, tables_.subnets));
   CA_TRY_VOID(load_rows(tx, tables_.ports));
   CA_TRY_VOID(load_rows(tx, tables_.keypairs));
+  CA_TRY_VOID(load_rows(tx, tables_.volumes));
+  CA_TRY_VOID(load_rows(tx, tables_.volume_snapshots));
   return load_rows(tx, tables_.services);
 }
 
@@ -268,6 +278,8 @@ CA_INSTANTIATE(Network)
 CA_INSTANTIATE(Subnet)
 CA_INSTANTIATE(Port)
 CA_INSTANTIATE(Keypair)
+CA_INSTANTIATE(Volume)
+CA_INSTANTIATE(VolumeSnapshot)
 CA_INSTANTIATE(Service)
 #undef CA_INSTANTIATE
 

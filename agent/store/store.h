@@ -32,6 +32,8 @@ struct Tables {
   Rows<Subnet> subnets;
   Rows<Port> ports;
   Rows<Keypair> keypairs;
+  Rows<Volume> volumes;
+  Rows<VolumeSnapshot> volume_snapshots;
   Rows<Service> services;
 
   template <typename T>

@@ -61,7 +61,7 @@ Step create_disk_step(Services& s) {
     const Json base = ctx.scratch().value("base", Json::object());
     CA_TRY_VOID(make_directories(s.paths.instance_dir(instance.uuid)));
     DiskSpec spec;
-    spec.path = s.paths.disk(instance.uuid);
+    spec.path = s.disks.address(instance.uuid, "disk");
     spec.base_path = base.value("path", "");
     spec.base_format = disk_format_from(base.value("format", ""));
     spec.base_virtual_bytes = base.value("bytes", std::int64_t{0});

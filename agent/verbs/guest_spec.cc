@@ -42,7 +42,7 @@ Result<std::string> guest_xml(Services& s, const Instance& instance) {
   spec.product_version = COMPUTE_AGENT_VERSION;
   CA_TRY(const DiskPlan plan, plan_disks(instance.image, spec.machine));
   DiskDevice root;
-  root.path = s.paths.disk(instance.uuid);
+  root.source = s.disks.source(s.disks.address(instance.uuid, "disk"));
   root.format = s.disks.format();
   root.bus = plan.root_bus;
   root.target = plan.root_target;
@@ -52,7 +52,7 @@ Result<std::string> guest_xml(Services& s, const Instance& instance) {
   if (instance.config_drive) {
     DiskDevice drive;
     drive.kind = DiskDevice::Kind::kCdrom;
-    drive.path = s.paths.config_drive(instance.uuid);
+    drive.source.path = s.paths.config_drive(instance.uuid);
     drive.format = DiskFormat::kRaw;
     drive.bus = plan.cdrom_bus;
     drive.target = plan.cdrom_target;

@@ -28,4 +28,13 @@ Result<void> check_disk_spec(const DiskSpec& spec) {
   return {};
 }
 
+Result<void> check_growth(const std::string& address, std::optional<std::int64_t> now, std::int64_t wanted) {
+  if (!now) return fail(Code::kNotFound, "the disk " + address + " is gone");
+  if (wanted < *now) {
+    return fail(Code::kInvalid, fmt::format("the disk {} has {} bytes and can't be made smaller ({} bytes)", address, *now, wanted),
+                "use a flavor whose disk is at least as large");
+  }
+  return {};
+}
+
 }  // namespace ca

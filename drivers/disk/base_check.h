@@ -9,4 +9,7 @@ namespace ca {
 // kNotFound or kConflict.
 [[nodiscard]] Result<void> check_disk_spec(const DiskSpec& spec);
 
+// kNotFound: no such disk; kInvalid: it would shrink.
+[[nodiscard]] Result<void> check_growth(const std::string& address, std::optional<std::int64_t> now, std::int64_t wanted);
+
 }  // namespace ca

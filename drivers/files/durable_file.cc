@@ -83,6 +83,12 @@ Result<void> write_all(int fd, std::int64_t offset, std::span<const std::byte> b
   return {};
 }
 
+Result<void> sync_file(const std::string& path) {
+  const UniqueFd file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW));
+  if (!file.valid() || ::fsync(file.get()) != 0) return fail_file(errno, "cannot sync", path);
+  return {};
+}
+
 Result<void> fsync_parent(const std::string& path) {
   const std::string parent = parent_of(path);
   const UniqueFd dir(::open(parent.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));

@@ -29,6 +29,8 @@ struct OpenedFile {
 [[nodiscard]] Result<bool> regular_file_exists(const std::string& path);
 
 [[nodiscard]] Result<void> write_all(int fd, std::int64_t offset, std::span<const std::byte> bytes, const std::string& path);
+// fsync of a file that is there.
+[[nodiscard]] Result<void> sync_file(const std::string& path);
 [[nodiscard]] Result<void> fsync_parent(const std::string& path);
 // Removes the file durably. Nothing there is success.
 [[nodiscard]] Result<void> remove_file(const std::string& path);

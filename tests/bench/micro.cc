@@ -13,6 +13,7 @@
 #include "agent/store/store.h"
 #include "drivers/config_drive.h"
 #include "drivers/disk/qcow2/qcow2_backend.h"
+#include "drivers/process/posix/posix_process_runner.h"
 #include "tests/bench/sample_records.h"
 
 namespace ca::bench {
@@ -79,7 +80,8 @@ void overlay_written(benchmark::State& state) {
   const Scratch scratch(state.range(0) == 1);
   { std::ofstream base(scratch.file("base")); }
   fs::resize_file(scratch.file("base"), 1 << 20);
-  const auto backend = make_qcow2_backend();
+  const auto processes = make_posix_process_runner();
+  const auto backend = make_qcow2_backend("/", *processes, "/usr/bin/qemu-img");
   for (auto _ : state) {
     if (failed(state, backend->create({.path = scratch.file("disk"),
                                        .base_path = scratch.file("base"),
@@ -98,14 +100,15 @@ void domain_xml_made(benchmark::State& state) {
   const SampleRecords all = sample_records(1);
   GuestSpec spec;
   spec.instance = all.instances[0];
-  spec.disks = {{.path = "/i/disk", .target = "vda", .discard = {}, .serial = {}},
-                {.kind = DiskDevice::Kind::kCdrom,
-                 .path = "/i/disk.config",
-                 .format = DiskFormat::kRaw,
-                 .target = "hda",
-                 .bus = "ide",
-                 .discard = {},
-                 .serial = {}}};
+  DiskDevice root, drive;
+  root.source.path = "/i/disk";
+  root.target = "vda";
+  drive.kind = DiskDevice::Kind::kCdrom;
+  drive.source.path = "/i/disk.config";
+  drive.format = DiskFormat::kRaw;
+  drive.target = "hda";
+  drive.bus = "ide";
+  spec.disks = {root, drive};
   spec.nics = {{.port = all.ports[0], .bridge = "br-bench"}};
   spec.console_log = "/i/console.log";
   for (auto _ : state) {

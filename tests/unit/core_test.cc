@@ -60,6 +60,39 @@ TEST(Records, InstanceSurvivesTheRoundTrip) {
   EXPECT_EQ(to_json(*back), to_json(i));
 }
 
+TEST(Records, LaterStateOfAnInstanceSurvivesTheRoundTrip) {
+  Instance i;
+  i.uuid = new_uuid();
+  i.block_devices = {{.id = new_uuid(), .source = BlockSource::kBlank, .destination = BlockDestination::kLocal, .guest_format = "ext4"}};
+  i.local_disks = {{"disk.eph0", "qcow2", DiskFormat::kQcow2, 1 << 30, "/dev/vdb", "ext4"}};
+  i.old_flavor = Flavor{.id = "1", .name = "small"};
+  i.rescue_image = ImageMeta{.id = new_uuid()};
+  i.old_vm_state = VmState::kStopped;
+  i.locked_by = "admin";
+  i.soft_deleted_us = 5;
+  const auto back = instance_from_json(to_json(i));
+  ASSERT_TRUE(back) << back.error().chain();
+  EXPECT_EQ(to_json(*back), to_json(i));
+  EXPECT_EQ(back->local_disks.at(0).format, DiskFormat::kQcow2);
+}
+
+TEST(Records, VolumeSurvivesTheRoundTrip) {
+  Volume v{.id = new_uuid(), .name = "data", .size_gib = 3, .status = "in-use", .multiattach = true};
+  v.attachments = {{new_uuid(), new_uuid(), "host1", "/dev/vdb", 7}};
+  v.metadata["a"] = "b";
+  const auto back = volume_from_json(to_json(v));
+  ASSERT_TRUE(back) << back.error().chain();
+  EXPECT_EQ(to_json(*back), to_json(v));
+}
+
+TEST(States, EveryOrderHasItsRule) {
+  for (int order = 0; order <= static_cast<int>(Order::kSetPassword); ++order) {
+    const auto refused = check_order(static_cast<Order>(order), VmState::kDeleted, TaskState::kNone, "u");
+    ASSERT_FALSE(refused) << order;
+    EXPECT_NE(to_string(static_cast<Order>(order)), "unknown");
+  }
+}
+
 TEST(Records, WrongTypesNameTheMember) {
   Json json = to_json(Instance{.uuid = new_uuid()});
   json["number"] = "15";

@@ -41,9 +41,41 @@ class Disks : public ::testing::Test {
   const ScratchDir dir_;
   const std::string base_ = dir_ / "base";
   const std::string disk_ = dir_ / "disk";
-  std::unique_ptr<DiskBackend> qcow2_ = make_qcow2_backend();
-  std::unique_ptr<DiskBackend> raw_ = make_raw_backend();
+  const std::unique_ptr<ProcessRunner> processes_ = make_posix_process_runner();
+  std::unique_ptr<DiskBackend> qcow2_ = make_qcow2_backend(dir_.path(), *processes_, "/usr/bin/qemu-img");
+  std::unique_ptr<DiskBackend> raw_ = make_raw_backend(dir_.path());
 };
+
+TEST_F(Disks, GrowsAndNeverShrinks) {
+  for (DiskBackend* backend : {qcow2_.get(), raw_.get()}) {
+    ASSERT_TRUE(backend->create(spec(kGiB)));
+    ASSERT_TRUE(backend->resize(disk_, 3 * kGiB));
+    EXPECT_EQ(backend->size(disk_).value(), 3 * kGiB);
+    EXPECT_TRUE(backend->resize(disk_, 3 * kGiB)) << "a step that is run again";
+    const auto smaller = backend->resize(disk_, kGiB);
+    ASSERT_FALSE(smaller);
+    EXPECT_EQ(smaller.error().code, Code::kInvalid);
+    EXPECT_EQ(backend->size(disk_).value(), 3 * kGiB);
+    ASSERT_TRUE(backend->remove(disk_));
+    EXPECT_EQ(backend->size(disk_).value(), std::nullopt);
+    EXPECT_EQ(backend->resize(disk_, kGiB).error().code, Code::kNotFound);
+  }
+}
+
+TEST_F(Disks, WhatTheGuestWroteIntoARawDiskIsNeverTakenForAHeader) {
+  ASSERT_TRUE(raw_->create(spec(kGiB)));
+  { std::fstream(disk_, std::ios::in | std::ios::out | std::ios::binary) << "QFI\xfb" << std::string("\0\0\0\2", 4); }
+  ASSERT_TRUE(raw_->resize(disk_, 2 * kGiB));
+  EXPECT_EQ(raw_->size(disk_).value(), 2 * kGiB);
+  EXPECT_EQ(std::filesystem::file_size(disk_), 2 * kGiB);
+}
+
+TEST_F(Disks, ImportReplacesADiskByACompleteFile) {
+  write_text(dir_ / "drive", "config");
+  write_text(disk_, "old content");
+  ASSERT_TRUE(raw_->import(dir_ / "drive", disk_));
+  EXPECT_EQ(read_text(disk_), "config");
+}
 
 TEST_F(Disks, DroppedFileTakesOnlyItsOwnPartWithIt) {
   auto first = DurableFile::create(disk_, 0600);

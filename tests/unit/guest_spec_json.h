@@ -18,7 +18,7 @@ inline DiskDevice disk_from(const Json& json) {
   DiskDevice disk;
   if (json.value("kind", "disk") == "cdrom") disk.kind = DiskDevice::Kind::kCdrom;
   disk.format = disk_format_from(json.at("format").get<std::string>());
-  take(json, "path", disk.path);
+  take(json, "path", disk.source.path);
   take(json, "target", disk.target);
   take(json, "bus", disk.bus);
   take(json, "cache", disk.cache);

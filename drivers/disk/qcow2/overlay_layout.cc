@@ -113,4 +113,18 @@ Result<OverlayLayout> overlay_layout(const OverlaySpec& spec) {
   return layout;
 }
 
+Result<std::int64_t> qcow2_virtual_size(std::span<const std::byte, 32> header) {
+  const auto number = [&](std::size_t at, std::size_t bytes) {
+    std::uint64_t value = 0;
+    for (std::size_t i = at; i < at + bytes; ++i) value = value << 8 | static_cast<std::uint64_t>(header[i]);
+    return value;
+  };
+  constexpr std::uint64_t kMagic = 0x514649fb;
+  const std::uint64_t version = number(4, 4), size = number(24, 8);
+  if (number(0, 4) != kMagic || version < 2 || version > 3 || size == 0 || size > INT64_MAX) {
+    return fail(Code::kInvalid, "a disk that is recorded as qcow2 has no qcow2 header", "restore the disk from a backup");
+  }
+  return static_cast<std::int64_t>(size);
+}
+
 }  // namespace ca

@@ -3,6 +3,7 @@
 // <format> -b <base>` makes it: clusters of 64 KiB, refcounts of 16 bits, backing format recorded. Pure.
 
 #include <cstdint>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -30,5 +31,8 @@ struct OverlayLayout {
 
 // kInvalid names the value that makes no overlay.
 [[nodiscard]] Result<OverlayLayout> overlay_layout(const OverlaySpec& spec);
+
+// The virtual size in a header's first 32 bytes. kInvalid: not a qcow2 header of version 2 or 3, or a size that makes no sense.
+[[nodiscard]] Result<std::int64_t> qcow2_virtual_size(std::span<const std::byte, 32> header);
 
 }  // namespace ca

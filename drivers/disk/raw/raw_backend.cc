@@ -1,16 +1,22 @@
 #include "drivers/disk/raw/raw_backend.h"
 
 #include <fmt/format.h>
+#include <unistd.h>
+
+#include <cerrno>
 
 #include "drivers/disk/base_check.h"
+#include "drivers/disk/file_backend.h"
 #include "drivers/files/durable_file.h"
 #include "drivers/files/sparse_copy.h"
 
 namespace ca {
 namespace {
 
-class RawBackend final : public DiskBackend {
+class RawBackend final : public FileBackend {
  public:
+  using FileBackend::FileBackend;
+  [[nodiscard]] std::string_view storage() const override { return "raw"; }
   [[nodiscard]] DiskFormat format() const override { return DiskFormat::kRaw; }
 
   Result<void> create(const DiskSpec& spec) override {
@@ -19,9 +25,18 @@ class RawBackend final : public DiskBackend {
     return made;
   }
 
-  Result<void> remove(const std::string& path) override {
-    CA_TRY_VOID(remove_file(path + ".part"));
-    return remove_file(path);
+  Result<std::optional<std::int64_t>> size(const std::string& address) override {
+    CA_TRY(const bool exists, regular_file_exists(address));
+    if (!exists) return std::nullopt;
+    CA_TRY(const OpenedFile file, open_regular(address));
+    return file.info.st_size;
+  }
+
+  Result<void> resize(const std::string& address, std::int64_t size_bytes) override {
+    CA_TRY(const std::optional<std::int64_t> now, size(address));
+    CA_TRY_VOID(check_growth(address, now, size_bytes));
+    if (::truncate(address.c_str(), size_bytes) != 0) return fail_file(errno, "cannot grow", address);
+    return sync_file(address);
   }
 
  private:
@@ -44,6 +59,8 @@ class RawBackend final : public DiskBackend {
 
 }  // namespace
 
-std::unique_ptr<DiskBackend> make_raw_backend() { return std::make_unique<RawBackend>(); }
+std::unique_ptr<DiskBackend> make_raw_backend(std::string instances_path) {
+  return std::make_unique<RawBackend>(std::move(instances_path));
+}
 
 }  // namespace ca
