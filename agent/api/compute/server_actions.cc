@@ -1,8 +1,9 @@
 #include <fmt/format.h>
 
-#include <algorithm>
+#include <map>
+#include <memory>
 
-#include "agent/api/api_services.h"
+#include "agent/api/compute/server_orders.h"
 #include "agent/core/clock.h"
 #include "agent/core/ids.h"
 #include "agent/verbs/verb_table.h"
@@ -11,26 +12,31 @@ namespace ca {
 namespace {
 
 // Marks the record and publishes the order, in one transaction; 409 when the state does not allow it.
-Result<ApiResponse> order_action(ApiServices& s, const ApiRequest& request, Order order, TaskState task, const std::string& method,
-                                 Json extra) {
+Result<ApiResponse> give_order(ApiServices& s, const ApiRequest& request, const ServerOrder& row, const Json& body) {
   const Uuid uuid = request.param("id");
-  if (!s.verbs.store.get<Instance>(uuid)) {
+  const auto instance = s.verbs.store.get<Instance>(uuid);
+  if (!instance) {
     return fail(Code::kNotFound, fmt::format("Instance {} could not be found.", uuid), "`computectl server list` shows the instances");
+  }
+  const auto [order, task] = row.kind(body);
+  Json args = Json::object();
+  if (row.args) {
+    CA_TRY(args, row.args(s, *instance, body));
   }
   CA_TRY_VOID(s.verbs.store.write(Durability::kFsync, [&](Tx& tx) -> Result<void> {
     CA_TRY(Instance record, tx.get<Instance>(uuid));
     CA_TRY_VOID(check_order(order, record.vm_state, record.task_state, uuid));
     if (record.task_state == task && task != TaskState::kNone) {
-      return fail(Code::kConflict, fmt::format("Cannot '{}' instance {} while it is in task_state {}", method, uuid, to_string(task)));
+      return fail(Code::kConflict, fmt::format("Cannot '{}' instance {} while it is in task_state {}", row.method, uuid, to_string(task)));
     }
-    record.task_state = task;
+    if (task != TaskState::kNone) record.task_state = task;
     record.updated_us = tx.now_us();
     CA_TRY_VOID(tx.put(record));
-    Json args{{"instance", {{"uuid", uuid}}}};
-    args.update(extra);
-    return publish_order(s, tx, method, std::move(args), request.request_id);
+    Json message{{"instance", {{"uuid", uuid}}}};
+    message.update(args);
+    return publish_order(s, tx, row.method, std::move(message), request.request_id);
   }));
-  ApiResponse response;
+  ApiResponse response = row.answer ? row.answer(args) : ApiResponse{};
   response.status = 202;
   return response;
 }
@@ -56,7 +62,19 @@ void console_output(ApiServices& s, const ApiRequest& request, const Json& actio
   });
 }
 
-void server_action(ApiServices& s, const ApiRequest& request, const Reply& reply) {
+struct ActionTable {
+  std::map<std::string, ServerOrder> orders;
+  std::map<std::string, ServerCall> calls;
+};
+
+std::shared_ptr<const ActionTable> action_table() {
+  auto table = std::make_shared<ActionTable>();
+  for (ServerOrder& row : server_orders()) table->orders.emplace(row.action, std::move(row));
+  for (ServerCall& row : server_calls()) table->calls.emplace(row.action, std::move(row));
+  return table;
+}
+
+void server_action(ApiServices& s, const ActionTable& table, const ApiRequest& request, const Reply& reply) {
   auto body = checked_body(s, request, "server_action");
   if (!body) {
     reply(tl::unexpected<Error>(std::move(body).error()));
@@ -64,20 +82,14 @@ void server_action(ApiServices& s, const ApiRequest& request, const Reply& reply
   }
   const std::string name = body->begin().key();
   const Json& action = body->begin().value();
-  if (name == "os-start") {
-    reply(order_action(s, request, Order::kStart, TaskState::kPoweringOn, "start_instance", Json::object()));
-  } else if (name == "os-stop") {
-    reply(order_action(s, request, Order::kStop, TaskState::kPoweringOff, "stop_instance", Json::object()));
-  } else if (name == "reboot") {
-    std::string type = action.at("type");
-    std::ranges::transform(type, type.begin(), [](unsigned char c) { return static_cast<char>(std::toupper(c)); });
-    const bool soft = type == "SOFT";
-    reply(order_action(s, request, soft ? Order::kRebootSoft : Order::kRebootHard, soft ? TaskState::kRebooting : TaskState::kRebootingHard,
-                       "reboot_instance", {{"reboot_type", type}}));
-  } else if (name == "forceDelete") {
-    reply(order_action(s, request, Order::kTerminate, TaskState::kDeleting, "terminate_instance", Json::object()));
-  } else {
+  if (name == "os-getConsoleOutput") {
     console_output(s, request, action, reply);
+  } else if (const auto order = table.orders.find(name); order != table.orders.end()) {
+    reply(give_order(s, request, order->second, action));
+  } else if (const auto call = table.calls.find(name); call != table.calls.end()) {
+    reply(call->second.run(s, request, action));
+  } else {
+    reply(fail(Code::kInvalid, "there is no server action '" + name + "'"));
   }
 }
 
@@ -127,7 +139,7 @@ Result<ApiResponse> show_action(ApiServices& s, const ApiRequest& request) {
 
 void add_server_action_routes(Router& router, ApiServices& s) {
   router.add_async("POST", "/compute/v2.1/servers/{id}/action",
-                   [&s](const ApiRequest& r, const Reply& reply) { server_action(s, r, reply); });
+                   [&s, table = action_table()](const ApiRequest& r, const Reply& reply) { server_action(s, *table, r, reply); });
   router.add("GET", "/compute/v2.1/servers/{id}/os-instance-actions", [&s](const ApiRequest& r) { return list_actions(s, r); });
   router.add("GET", "/compute/v2.1/servers/{id}/os-instance-actions/{request_id}", [&s](const ApiRequest& r) { return show_action(s, r); });
 }
