@@ -30,6 +30,12 @@ struct DiskCapacity {
   std::int64_t free_bytes = 0;
 };
 
+// An image in the pool that disks are cloned from.
+struct PoolImage {
+  std::string location;  // as ImageMeta::location
+  std::int64_t size_bytes = 0;
+};
+
 class DiskBackend {
  public:
   virtual ~DiskBackend() = default;
@@ -44,6 +50,8 @@ class DiskBackend {
 
   // Makes the disk of a base: nothing, or a complete one (files: temp file, fsync, rename). An existing disk is left as it is.
   virtual Result<void> create(const DiskSpec& spec) = 0;
+  // Whether create_from_image() takes this image, so that nothing needs to be fetched into _base. Asks nobody.
+  [[nodiscard]] virtual bool takes_directly(const ImageMeta& /*image*/) const { return false; }
   // Makes the disk straight from the image, without _base. False: this back end or this image needs a base; nothing was done.
   virtual Result<bool> create_from_image(const ImageMeta& /*image*/, const std::string& /*address*/, std::int64_t /*size_bytes*/) {
     return false;
@@ -51,12 +59,23 @@ class DiskBackend {
   // Takes a complete file (a config drive) as the disk. Replaces what was there.
   virtual Result<void> import(const std::string& file, const std::string& address) = 0;
   virtual Result<void> remove(const std::string& address) = 0;
+  // Every disk of the instance that does not lie in its directory.
+  virtual Result<void> remove_all(const Uuid& /*instance*/) { return {}; }
   // Grows; never shrinks (kInvalid). The guest does not run.
   virtual Result<void> resize(const std::string& address, std::int64_t size_bytes) = 0;
   // Virtual size; none: there is no such disk.
   virtual Result<std::optional<std::int64_t>> size(const std::string& address) = 0;
   // Before a guest starts on it: nobody else may write to it. kConflict names the other writer.
   virtual Result<void> check_unused(const std::string& address) = 0;
+  // Keeps a dead host's guest from ever writing to the disk again: a blocklist entry, then its lock is broken. `holder` is the address that
+  // check_unused() named, or the dead host's IP address; empty: whoever holds it. kConflict when somebody else does.
+  virtual Result<void> fence(const std::string& /*address*/, const std::string& /*holder*/) { return {}; }
+  // Makes an image of the disk as it is now, a guest on it or not, within the storage. None: this back end does not; nothing was done.
+  virtual Result<std::optional<PoolImage>> snapshot(const std::string& /*address*/, const Uuid& /*image_id*/) { return std::nullopt; }
+  // A copy of the instance's record beside its disks, where these are not in its directory: another host can take it over.
+  virtual Result<void> keep_record(const Uuid& /*instance*/, const std::string& /*record*/) { return {}; }
+  // Empty: none was kept here.
+  virtual Result<std::string> kept_record(const Uuid& /*instance*/) { return std::string(); }
   // Of the storage the disks lie on.
   virtual Result<DiskCapacity> capacity() = 0;
 };

@@ -70,6 +70,7 @@ Json to_json(const ImageMeta& i) {
           {"checksum", i.checksum},
           {"os_hash_algo", i.os_hash_algo},
           {"os_hash_value", i.os_hash_value},
+          {"location", i.location},
           {"owner", i.owner},
           {"tags", i.tags},
           {"properties", i.properties},
@@ -95,6 +96,7 @@ Result<ImageMeta> image_from_json(const Json& json) {
       .get("checksum", i.checksum)
       .get("os_hash_algo", i.os_hash_algo)
       .get("os_hash_value", i.os_hash_value)
+      .get("location", i.location)
       .get("owner", i.owner)
       .get("tags", i.tags)
       .get("properties", i.properties)

@@ -49,6 +49,7 @@ struct ImageMeta {
   std::string checksum;      // md5, as Image v2 shows it
   std::string os_hash_algo;  // "sha512"
   std::string os_hash_value;
+  std::string location;  // "rbd://<fsid>/<pool>/<image>/<snapshot>": raw in Ceph; empty: a file of the image store
   std::string owner;
   std::vector<std::string> tags;
   Properties properties;  // hw_*, os_*, anything else

@@ -1,0 +1,140 @@
+#include "drivers/disk/rbd/holders.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <thread>
+
+#include "drivers/disk/rbd/names.h"
+
+namespace ca::rbd {
+namespace {
+
+constexpr std::size_t kMostHolders = 64;
+constexpr std::chrono::seconds kOwnGone{45};  // a watch ends 30 s after its client
+constexpr std::chrono::milliseconds kLookAgain{500};
+
+Result<std::vector<Holder>> watchers_of(const Pool& pool, rbd_image_t image) {
+  std::array<rbd_image_watcher_t, kMostHolders> list{};
+  std::size_t count = list.size();
+  CA_TRY_VOID(check_rbd(rbd_watchers_list(image, list.data(), &count), "the watchers of an RBD image can't be read"));
+  const auto own = static_cast<std::int64_t>(rados_get_instance_id(pool.cluster().handle()));
+  std::vector<Holder> found;
+  for (std::size_t i = 0; i < count; ++i) {
+    const std::string address = list.at(i).addr;
+    if (list.at(i).id != own) found.push_back({address, ip_of(address), fmt::format("client.{}", list.at(i).id), false});
+  }
+  rbd_watchers_list_cleanup(list.data(), count);
+  return found;
+}
+
+Result<std::vector<std::string>> lock_owners(rbd_image_t image) {
+  std::array<char*, 8> owners{};
+  std::size_t count = owners.size();
+  rbd_lock_mode_t mode{};
+  const int status = rbd_lock_get_owners(image, &mode, owners.data(), &count);
+  if (status == -ENOENT || status == -EINVAL) return std::vector<std::string>{};  // no lock, or an image without that feature
+  CA_TRY_VOID(check_rbd(status, "the owner of an RBD image's lock can't be read"));
+  std::vector<std::string> found(owners.begin(), owners.begin() + static_cast<std::ptrdiff_t>(count));
+  rbd_lock_get_owners_cleanup(owners.data(), count);
+  return found;
+}
+
+// This client's own addresses.
+std::string own_address(const Pool& pool) {
+  char* text = nullptr;
+  if (rados_getaddrs(pool.cluster().handle(), &text) < 0 || text == nullptr) return {};
+  std::string address(text);
+  rados_buffer_free(text);
+  return address;
+}
+
+// The nonce tells clients of one host apart: "10.0.0.5:0/3123" and "v1:10.0.0.5:0/3123" are the same client.
+std::string nonce_of(const std::string& address) {
+  const auto slash = address.rfind('/');
+  const auto end = address.find_first_not_of("0123456789", slash + 1);
+  return slash == std::string::npos ? "" : address.substr(slash + 1, end == std::string::npos ? end : end - slash - 1);
+}
+
+bool same_client(const std::string& a, const std::string& b) { return ip_of(a) == ip_of(b) && nonce_of(a) == nonce_of(b); }
+
+Result<std::vector<Holder>> holders_of_open(const Pool& pool, rbd_image_t image) {
+  CA_TRY(std::vector<Holder> found, watchers_of(pool, image));
+  CA_TRY(const auto owners, lock_owners(image));
+  const std::string own = own_address(pool);
+  for (const std::string& owner : owners) {
+    if (same_client(owner, own)) continue;
+    const auto known = std::ranges::find_if(found, [&](const Holder& holder) { return same_client(holder.address, owner); });
+    // A host that was cut off is no watcher any more, but its lock is still there.
+    if (known == found.end())
+      found.push_back({owner, ip_of(owner), "", true});
+    else
+      known->owns_lock = true;
+  }
+  return found;
+}
+
+}  // namespace
+
+std::string to_text(const std::vector<Holder>& holders) {
+  std::string text;
+  for (const Holder& holder : holders) {
+    text += fmt::format("{}{}{}{}", text.empty() ? "" : ", ", holder.address, holder.client.empty() ? "" : " (" + holder.client + ")",
+                        holder.owns_lock ? " with the exclusive lock" : "");
+  }
+  return text;
+}
+
+Result<std::vector<Holder>> holders_of(const PoolRef& pool, const std::string& image) {
+  auto open = Image::open(pool, image, Image::Mode::kRead);
+  if (!open && open.error().code == Code::kNotFound) return std::vector<Holder>{};
+  if (!open) return tl::unexpected<Error>(std::move(open).error());
+  return holders_of_open(*pool, open->get());
+}
+
+Result<void> check_unused(const PoolRef& pool, const std::string& image) {
+  const std::string own_ip = ip_of(own_address(*pool));
+  const auto until = std::chrono::steady_clock::now() + kOwnGone;
+  while (true) {
+    CA_TRY(std::vector<Holder> holders, holders_of(pool, image));
+    // A lock without a watcher is what a dead client of this host left. QEMU's librbd breaks it, with a blocklist entry.
+    std::erase_if(holders, [&](const Holder& holder) { return holder.ip == own_ip && holder.client.empty(); });
+    if (holders.empty()) return {};
+    const bool all_own = std::ranges::all_of(holders, [&](const Holder& holder) { return !own_ip.empty() && holder.ip == own_ip; });
+    if (!all_own || std::chrono::steady_clock::now() >= until) {
+      return fail(Code::kConflict, fmt::format("the disk {}/{} is in use by {}", pool->name(), image, to_text(holders)),
+                  "end the guest on the host with that address; if that host is dead, evacuate the instance: that fences it");
+    }
+    std::this_thread::sleep_for(kLookAgain);
+  }
+}
+
+Result<void> fence(const PoolRef& pool, const std::string& image, const std::string& holder) {
+  CA_TRY(const Image open, Image::open(pool, image, Image::Mode::kWrite));
+  CA_TRY(const auto holders, holders_of_open(*pool, open.get()));
+  for (const Holder& one : holders) {
+    if (!holder.empty() && one.ip != holder && !same_client(one.address, holder)) {
+      return fail(Code::kConflict, fmt::format("the disk {}/{} is in use by {}, not by {}", pool->name(), image, to_text(holders), holder),
+                  "find out what runs there before anything is fenced");
+    }
+  }
+  for (const Holder& one : holders) {
+    std::string address = one.address;
+    CA_TRY_VOID(check_rbd(rados_blocklist_add(pool->cluster().handle(), address.data(), kBlocklistSeconds),
+                          fmt::format("{} can't be put on Ceph's blocklist", address)));
+  }
+  // OSDs take no writes of the client from the map on that has the entry; only then may the next owner write.
+  if (const int status = rados_wait_for_latest_osdmap(pool->cluster().handle()); status < 0)
+    return fail_rbd(status, "the OSD map can't be read");
+  for (const Holder& one : holders) {
+    if (!one.owns_lock) continue;
+    const int status = rbd_lock_break(open.get(), RBD_LOCK_MODE_EXCLUSIVE, one.address.c_str());
+    if (status < 0 && status != -ENOENT)
+      return fail_rbd(status, fmt::format("the lock of {} on {}/{} can't be broken", one.address, pool->name(), image));
+  }
+  return {};
+}
+
+}  // namespace ca::rbd
