@@ -19,7 +19,9 @@
 #include "agent/verbs/verb_table.h"
 #include "drivers/disk/qcow2/qcow2_backend.h"
 #include "drivers/disk/raw/raw_backend.h"
+#include "drivers/disk/rbd/rbd_module.h"
 #include "drivers/files/durable_file.h"
+#include "drivers/hypervisor/libvirt/ceph_secret.h"
 #include "drivers/hypervisor/libvirt/libvirt_hypervisor.h"
 #include "drivers/image/cache/image_cache.h"
 #include "drivers/image/sources/file_image_source.h"
@@ -39,6 +41,22 @@ constexpr bool kValidateXml = true;
 #else
 constexpr bool kValidateXml = false;
 #endif
+
+// Until the storage answers, what needs it waits.
+constexpr std::chrono::seconds kAskHostAgain{5};
+
+RbdOptions rbd_options_of(const Config& config) {
+  return {.pool = config.images_rbd_pool,
+          .ceph_conf = config.images_rbd_ceph_conf,
+          .user = config.rbd_user,
+          .secret_uuid = config.rbd_secret_uuid,
+          .store_pool = config.rbd_store_pool,
+          .store_user = config.rbd_store_user,
+          .store_ceph_conf = config.rbd_store_ceph_conf,
+          .connect_timeout = std::chrono::seconds(config.rbd_connect_timeout),
+          .destroy_retries = static_cast<int>(config.rbd_destroy_volume_retries),
+          .destroy_interval = std::chrono::seconds(config.rbd_destroy_volume_retry_interval)};
+}
 
 std::unique_ptr<DiskBackend> disk_backend(const Config& config, ProcessRunner& runner) {
   return config.images_type == "raw" ? make_raw_backend(config.instances_path)
@@ -64,7 +82,7 @@ struct Agent::Parts {
                                  .qemu_img = config.qemu_img},
                                 *image_source, *processes)),
         image_store(make_local_image_store(paths.image_store())),
-        disks(disk_backend(config, *processes)) {}
+        file_disks(disk_backend(config, *processes)) {}
 
   Config config;
   Paths paths;
@@ -79,8 +97,10 @@ struct Agent::Parts {
   std::unique_ptr<NetworkDriver> networks;
   std::unique_ptr<ImageSource> image_source;
   std::unique_ptr<ImageCache> images;
+  std::unique_ptr<RbdModule> rbd;  // only where images_type = rbd
   std::unique_ptr<ImageStore> image_store;
-  std::unique_ptr<DiskBackend> disks;
+  std::unique_ptr<DiskBackend> file_disks;
+  std::atomic<bool> said_unknown_host = false;
   ClaimTable claims{HostCapacity{}};
   DomainEvents events;
   std::unique_ptr<WorkerPool> workers;
@@ -94,12 +114,16 @@ struct Agent::Parts {
   Router router;
   std::unique_ptr<ApiServer> server;
 
+  [[nodiscard]] DiskBackend& disks() const { return rbd ? rbd->disks() : *file_disks; }
   Result<void> make_folders() const;
+  Result<void> open_storage();
   Result<void> open_store();
   void restore_claims();
   void forget_half_uploads();
   void connect();
   void on_connected();
+  void put_secret();
+  void ask_host();
 };
 
 Result<void> Agent::Parts::make_folders() const {
@@ -113,13 +137,29 @@ Result<void> Agent::Parts::make_folders() const {
   return {};
 }
 
+Result<void> Agent::Parts::open_storage() {
+  if (config.images_type != "rbd") return {};
+  CA_TRY(rbd, load_rbd_module(config.module_path, rbd_options_of(config)));
+  if (ImagePool* pool = rbd->images()) image_store = make_pool_image_store(std::move(image_store), *pool, *processes, config.qemu_img);
+  return {};
+}
+
+// Guests open their disks with it. An instance whose start comes first fails with libvirt's words, so it is made before all else.
+void Agent::Parts::put_secret() {
+  if (!rbd || config.rbd_user.empty()) return;
+  auto put = rbd->key().and_then([&](const std::string& key) {
+    return put_ceph_secret(*connection, {config.rbd_secret_uuid, config.rbd_user, key});
+  });
+  if (!put) spdlog::error("guests can't open their disks in Ceph: {}; {}", put.error().chain(), put.error().action());
+}
+
 Result<void> Agent::Parts::open_store() {
   CA_TRY(store, Store::open(paths.database(), clock));
   workers =
       std::make_unique<WorkerPool>(timers, static_cast<std::size_t>(config.max_workers), static_cast<std::size_t>(config.max_hung_workers));
-  host = std::make_unique<HostMonitor>(config, *hypervisor, claims, *store, *processes);
+  host = std::make_unique<HostMonitor>(config, *hypervisor, disks(), claims, *store, *processes);
   services = std::make_unique<Services>(
-      Services{config, paths, clock, *store, *hypervisor, events, *networks, *images, *disks, claims, [this] { return host->virt(); }});
+      Services{config, paths, clock, *store, *hypervisor, events, *networks, *images, disks(), claims, [this] { return host->virt(); }});
   journal = std::make_unique<Journal>(*store, *workers, timers, clock, std::chrono::seconds(config.operation_timeout));
   add_verbs(*journal, *services);
   bus = std::make_unique<SpoolBus>(*store, timers);
@@ -179,14 +219,31 @@ void Agent::Parts::connect() {
 }
 
 void Agent::Parts::on_connected() {
-  if (auto facts = host->refresh(); !facts) {
-    spdlog::error("the host's facts can't be read: {}; {}", facts.error().chain(), facts.error().action());
-    return;
-  }
-  journal->wake_parked();
+  put_secret();
+  ask_host();
   reconciler->look_at_all();
   spdlog::info("ready");
   timers.after(kSettled, release_startup_pages);
+}
+
+// Until libvirt and the disks' storage have told what the host has, builds wait.
+void Agent::Parts::ask_host() {
+  const auto facts = host->refresh();
+  const bool said = said_unknown_host.exchange(!facts);
+  if (facts) {
+    if (said) spdlog::info("what the host has is known now");
+    journal->wake_parked();
+    return;
+  }
+  if (!said) spdlog::error("what the host has can't be read: {}; {}", facts.error().chain(), facts.error().action());
+  // A lost connection to libvirt is followed by a new one, which asks again.
+  if (!hypervisor->connected()) return;
+  timers.after(kAskHostAgain, [this] {
+    workers->submit([this](TaskLease& lease) {
+      lease.rearm(std::chrono::seconds(180), [] { spdlog::error("the host's facts were not told in time"); });
+      ask_host();
+    });
+  });
 }
 
 Agent::Agent(const Config& config) {
@@ -199,6 +256,7 @@ Agent::~Agent() = default;
 Result<void> Agent::start() {
   Parts& p = *parts_;
   CA_TRY_VOID(p.make_folders());
+  CA_TRY_VOID(p.open_storage());
   CA_TRY_VOID(p.open_store());
   CA_TRY(const std::string token, load_or_make_token(p.paths.token_file()));
   p.restore_claims();
@@ -240,6 +298,7 @@ bool Agent::drain() {
 
 Result<std::vector<std::string>> Agent::fault_points() {
   CA_TRY_VOID(parts_->make_folders());
+  CA_TRY_VOID(parts_->open_storage());
   CA_TRY_VOID(parts_->open_store());
   return parts_->journal->fault_points();
 }

@@ -2,30 +2,28 @@
 
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
-#include <sys/statvfs.h>
 
 #include "drivers/hypervisor/kvm_probe/kvm_probe.h"
 
 namespace ca {
 
-HostMonitor::HostMonitor(const Config& config, Hypervisor& hypervisor, ClaimTable& claims, Store& store, ProcessRunner& processes)
-    : config_(config), hypervisor_(hypervisor), claims_(claims), store_(store), processes_(processes) {
+HostMonitor::HostMonitor(const Config& config, Hypervisor& hypervisor, DiskBackend& disks, ClaimTable& claims, Store& store,
+                         ProcessRunner& processes)
+    : config_(config), hypervisor_(hypervisor), disks_(disks), claims_(claims), store_(store), processes_(processes) {
   view_.hypervisor_down_reason = "not connected yet";
 }
 
 Result<void> HostMonitor::refresh() {
-  struct statvfs disk {};
-  if (::statvfs(config_.instances_path.c_str(), &disk) != 0) return fail_errno(errno, "cannot look at " + config_.instances_path);
-  const auto gib = [&](std::uint64_t blocks) { return static_cast<std::int64_t>(blocks * disk.f_frsize >> 30); };
   CA_TRY(const HostFacts facts, hypervisor_.host_facts());
+  CA_TRY(const DiskCapacity disk, disks_.capacity());
   const HostCapacity capacity{{facts.cpus, config_.reserved_host_cpus, config_.cpu_allocation_ratio},
                               {facts.memory_mib, config_.reserved_host_memory_mb, config_.ram_allocation_ratio},
-                              {gib(disk.f_blocks), reserved_disk_gib(config_.reserved_host_disk_mb), config_.disk_allocation_ratio}};
+                              {disk.total_bytes >> 30, reserved_disk_gib(config_.reserved_host_disk_mb), config_.disk_allocation_ratio}};
   claims_.set_host(capacity);
   const std::lock_guard lock(mutex_);
   view_.facts = facts;
-  view_.disk_total_gib = gib(disk.f_blocks);
-  view_.disk_free_gib = gib(disk.f_bavail);
+  view_.disk_total_gib = disk.total_bytes >> 30;
+  view_.disk_free_gib = disk.free_bytes >> 30;
   return {};
 }
 

@@ -6,15 +6,17 @@
 #include <string>
 
 #include "agent/api/api_services.h"
+#include "drivers/disk.h"
 #include "drivers/process.h"
 
 namespace ca {
 
 class HostMonitor {
  public:
-  HostMonitor(const Config& config, Hypervisor& hypervisor, ClaimTable& claims, Store& store, ProcessRunner& processes);
+  HostMonitor(const Config& config, Hypervisor& hypervisor, DiskBackend& disks, ClaimTable& claims, Store& store, ProcessRunner& processes);
 
-  // Blocking; on a worker. Reads the host's facts and disk, and tells the claims what there is.
+  // Blocking; on a worker. Reads the host's facts and disk, and tells the claims what there is. kUnavailable when one of them can't be
+  // asked: what was known before stays.
   Result<void> refresh();
   // Blocking; on a worker. Decides kvm or qemu: from the option, from what was found out at this boot, or by the probe.
   void choose_virt_type();
@@ -27,6 +29,7 @@ class HostMonitor {
  private:
   const Config& config_;
   Hypervisor& hypervisor_;
+  DiskBackend& disks_;
   ClaimTable& claims_;
   Store& store_;
   ProcessRunner& processes_;

@@ -18,6 +18,7 @@ struct StoredImage {
   std::int64_t virtual_size_bytes = 0;
   std::string md5;
   std::string sha512;
+  std::string location;  // as ImageMeta::location
 };
 
 // One upload. Bytes go to a temp file and through the digests; nothing is visible before finish().
@@ -35,9 +36,18 @@ class ImageStore {
   // An upload that is dropped without finish() leaves nothing.
   virtual Result<std::unique_ptr<ImageUpload>> begin(const Uuid& id, DiskFormat format, std::int64_t max_bytes) = 0;
   virtual Result<void> remove(const Uuid& id) = 0;
+  // Whether remove() may refuse: then it comes before the record is erased.
+  [[nodiscard]] virtual bool may_refuse() const { return false; }
   [[nodiscard]] virtual std::string path(const Uuid& id) const = 0;
 };
 
 [[nodiscard]] std::unique_ptr<ImageStore> make_local_image_store(std::string directory);
+
+class ImagePool;
+class ProcessRunner;
+// Images in `pool`: an upload is taken as a file of `local` first, made raw, and put into the pool; no file stays. remove() refuses
+// (kConflict) while disks hang on the image.
+[[nodiscard]] std::unique_ptr<ImageStore> make_pool_image_store(std::unique_ptr<ImageStore> local, ImagePool& pool, ProcessRunner& runner,
+                                                                std::string qemu_img);
 
 }  // namespace ca

@@ -39,13 +39,24 @@ struct Config {
   std::string cpu_mode;  // empty: host-model for kvm, none for qemu
   std::vector<std::string> cpu_models;
   std::vector<std::string> cpu_model_extra_flags;
-  std::string images_type = "default";       // default (= qcow2), qcow2, raw
-  std::vector<std::string> disk_cachemodes;  // "file=writeback"
-  std::string hw_disk_discard;               // unmap, ignore or empty
-  std::vector<std::string> hw_machine_type;  // "x86_64=q35"
+  std::string images_type = "default";  // default (= qcow2), qcow2, raw, rbd
+  std::string images_rbd_pool = "rbd";
+  std::string images_rbd_ceph_conf;  // empty: Ceph's own search path
+  std::string rbd_user;
+  std::string rbd_secret_uuid;
+  std::int64_t rbd_connect_timeout = 5;  // s
+  std::int64_t rbd_destroy_volume_retries = 12;
+  std::int64_t rbd_destroy_volume_retry_interval = 5;  // s
+  std::vector<std::string> disk_cachemodes;            // "file=writeback"
+  std::string hw_disk_discard;                         // unmap, ignore or empty
+  std::vector<std::string> hw_machine_type;            // "x86_64=q35"
   std::string rng_dev_path = "/dev/urandom";
   std::int64_t mem_stats_period_seconds = 10;
   std::int64_t wait_soft_reboot_seconds = 120;
+  // [glance_store], as glance names them: where images lie when disks are in Ceph
+  std::string rbd_store_pool;  // empty: images are files
+  std::string rbd_store_user;
+  std::string rbd_store_ceph_conf;
   // [vnc] enabled, server_listen
   bool vnc_enabled = true;
   std::string vnc_server_listen = "127.0.0.1";
@@ -62,6 +73,7 @@ struct Config {
   std::int64_t max_hung_workers = 16;
   std::int64_t drain_timeout = 60;  // s, after SIGTERM
   std::string qemu_img = "/usr/bin/qemu-img";
+  std::string module_path;  // of the modules that are loaded only where they are needed (RBD)
 };
 
 // Where a value came from, for --print-config.

@@ -268,6 +268,13 @@ class Loader {
     if (config.cpu_mode == "none" && !config.cpu_model_extra_flags.empty()) {
       return refuse_pair("cpu_mode", "cpu_model_extra_flags", "flags need a CPU mode other than none");
     }
+    if (config.rbd_user.empty() != config.rbd_secret_uuid.empty()) {
+      return refuse_pair("rbd_user", "rbd_secret_uuid",
+                         "a Ceph user needs the UUID of libvirt's secret with its key (uuidgen makes one), and the secret a user");
+    }
+    if (!config.rbd_store_pool.empty() && config.images_type != "rbd") {
+      return refuse_pair("images_type", "images_rbd_pool", "images in Ceph ([glance_store] rbd_store_pool) need images_type = rbd");
+    }
     return {};
   }
 

@@ -168,8 +168,8 @@ std::vector<Option> libvirt_options() {
        .name = "images_type",
        .member = &Config::images_type,
        .default_text = "default",
-       .choices = {"default", "qcow2", "raw"},
-       .help = "Form of instance disks; default is qcow2 over the cached image."},
+       .choices = {"default", "qcow2", "raw", "rbd"},
+       .help = "Form of instance disks; default is qcow2 over the cached image, rbd is Ceph."},
       {.section = "libvirt",
        .name = "disk_cachemodes",
        .member = &Config::disk_cachemodes,
@@ -322,6 +322,15 @@ std::vector<Option> own_options() {
        .accepts_words = kPathWords,
        .help = "The qemu-img program.",
        .ours = true},
+      {.section = "agent",
+       .name = "module_path",
+       .member = &Config::module_path,
+       .default_of_host = default_module_path,
+       .default_words = "compute-agent in the library folder it was installed to",
+       .accepts = is_clean_path,
+       .accepts_words = kPathWords,
+       .help = "Folder of the modules that are loaded only where they are needed (Ceph RBD).",
+       .ours = true},
   };
 }
 
@@ -330,7 +339,7 @@ std::vector<Option> own_options() {
 const std::vector<Option>& option_table() {
   static const std::vector<Option> table = [] {
     std::vector<Option> all = default_options();
-    for (auto part : {libvirt_options(), own_options()}) {
+    for (auto part : {libvirt_options(), rbd_options(), own_options()}) {
       for (Option& option : part) all.push_back(std::move(option));
     }
     return all;

@@ -34,6 +34,7 @@ struct Option {
 };
 
 [[nodiscard]] const std::vector<Option>& option_table();
+[[nodiscard]] std::vector<Option> rbd_options();  // a part of the table
 
 // What is allowed: "kvm, qemu", "a whole number from 1 to 1000", "true or false", ...
 [[nodiscard]] std::string allowed_words(const Option& option);

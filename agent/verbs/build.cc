@@ -76,7 +76,7 @@ Step claim_step(Services& s) {
   step.run = [&s](StepContext& ctx) -> Result<void> {
     const Claim claim = claim_of(ctx.instance());
     if (s.claims.usage().host.vcpus.total == 0)
-      return fail(Code::kUnavailable, "the host's capacity is not known yet: libvirt was not asked so far");
+      return fail(Code::kUnavailable, "the host's capacity is not known yet: libvirt or the disks' storage did not answer so far");
     CA_TRY_VOID(s.claims.try_claim(ctx.instance().uuid, claim));
     ctx.on_commit([claim](Tx&, Instance& record) -> Result<void> {
       record.claim = claim;

@@ -25,12 +25,30 @@ Result<void> side_by_side(const First& first, const Second& second) {
 
 // nova's disk.info: path to format, so that a disk's format is never probed.
 Result<void> write_disk_info(Services& s, const Uuid& uuid) {
-  const Json info{{s.paths.disk(uuid), to_string(s.disks.format())}};
+  const Json info{{s.disks.address(uuid, "disk"), to_string(s.disks.format())}};
   return write_text_file(s.paths.disk_info(uuid), info.dump(), 0644);
 }
 
 Result<void> write_record_copy(Services& s, const Instance& instance) {
-  return write_text_file(s.paths.record_copy(instance.uuid), to_json(instance).dump(2, ' ', false, Json::error_handler_t::replace), 0600);
+  const std::string text = to_json(instance).dump(2, ' ', false, Json::error_handler_t::replace);
+  CA_TRY_VOID(s.disks.keep_record(instance.uuid, text));
+  return write_text_file(s.paths.record_copy(instance.uuid), text, 0600);
+}
+
+// Everything an instance has on disk: its directory, and what its back end keeps elsewhere.
+Result<void> remove_disks(Services& s, const Uuid& uuid) {
+  CA_TRY_VOID(s.disks.remove_all(uuid));
+  return remove_tree(s.paths.instance_dir(uuid));
+}
+
+// Written as a file, which back ends that keep disks elsewhere then take.
+Result<void> make_config_drive(Services& s, const Uuid& uuid, const ConfigDriveFiles& files) {
+  const std::string file = s.paths.config_drive(uuid);
+  const std::string address = s.disks.address(uuid, "disk.config");
+  CA_TRY_VOID(write_config_drive(file, files));
+  if (address == file) return {};
+  CA_TRY_VOID(s.disks.import(file, address));
+  return remove_file(file);
 }
 
 }  // namespace
@@ -44,6 +62,7 @@ Step fetch_image_step(Services& s) {
   return {.name = "fetch_image",
           .limit = std::chrono::seconds(s.config.operation_timeout),
           .run = [&s](StepContext& ctx) -> Result<void> {
+            if (s.disks.takes_directly(ctx.instance().image)) return {};
             auto base = s.images.fetch(ctx.instance().image);
             if (!base) return wrap(std::move(base).error(), fmt::format("image {} can't be fetched", ctx.instance().image.id));
             ctx.scratch()["base"] = {{"path", base->path}, {"format", to_string(base->format)}, {"bytes", base->virtual_size_bytes}};
@@ -67,14 +86,16 @@ Step create_disk_step(Services& s) {
     spec.base_virtual_bytes = base.value("bytes", std::int64_t{0});
     spec.size_bytes = instance.flavor.root_gib > 0 ? root_bytes(instance) : spec.base_virtual_bytes;
     const auto make_disk = [&]() -> Result<void> {
-      if (auto made = s.disks.create(spec); !made) {
+      auto direct = s.disks.create_from_image(instance.image, spec.path, root_bytes(instance));
+      if (direct && *direct) return {};
+      if (auto made = direct ? s.disks.create(spec) : Result<void>(tl::unexpected<Error>(std::move(direct).error())); !made) {
         return wrap(std::move(made).error(), fmt::format("cannot create the root disk of {}", instance.uuid));
       }
       return {};
     };
     return side_by_side(make_disk, [&] { return write_disk_info(s, instance.uuid); });
   };
-  step.undo = [&s](StepContext& ctx) { return remove_tree(s.paths.instance_dir(ctx.instance().uuid)); };
+  step.undo = [&s](StepContext& ctx) { return remove_disks(s, ctx.instance().uuid); };
   return step;
 }
 
@@ -97,17 +118,19 @@ Step create_config_drive_step(Services& s) {
       input.subnets.insert(input.subnets.end(), nic.subnets.begin(), nic.subnets.end());
     }
     CA_TRY(const ConfigDriveFiles files, instance_metadata(input));
-    return side_by_side([&] { return write_config_drive(s.paths.config_drive(instance.uuid), files); },
-                        [&] { return write_record_copy(s, instance); });
+    return side_by_side([&] { return make_config_drive(s, instance.uuid, files); }, [&] { return write_record_copy(s, instance); });
   };
-  step.undo = [&s](StepContext& ctx) { return remove_file(s.paths.config_drive(ctx.instance().uuid)); };
+  step.undo = [&s](StepContext& ctx) -> Result<void> {
+    CA_TRY_VOID(s.disks.remove(s.disks.address(ctx.instance().uuid, "disk.config")));
+    return remove_file(s.paths.config_drive(ctx.instance().uuid));
+  };
   return step;
 }
 
 Step remove_directory_step(Services& s) {
   return {.name = "remove_directory",
           .limit = std::chrono::seconds(600),
-          .run = [&s](StepContext& ctx) { return remove_tree(s.paths.instance_dir(ctx.instance().uuid)); },
+          .run = [&s](StepContext& ctx) { return remove_disks(s, ctx.instance().uuid); },
           .undo = {},
           .task = TaskState::kNone};
 }

@@ -15,9 +15,13 @@ std::string machine_for(const Config& config, const Instance& instance, const st
   return {};
 }
 
-std::string cache_mode(const Config& config) {
+// "network=writeback" of [libvirt] disk_cachemodes.
+std::string cache_mode(const Config& config, const DiskSource& source) {
+  const std::string kind = source.kind == DiskSource::Kind::kFile    ? "file="
+                           : source.kind == DiskSource::Kind::kBlock ? "block="
+                                                                     : "network=";
   for (const std::string& entry : config.disk_cachemodes) {
-    if (entry.starts_with("file=")) return entry.substr(5);
+    if (entry.starts_with(kind)) return entry.substr(kind.size());
   }
   return "none";
 }
@@ -46,13 +50,13 @@ Result<std::string> guest_xml(Services& s, const Instance& instance) {
   root.format = s.disks.format();
   root.bus = plan.root_bus;
   root.target = plan.root_target;
-  root.cache = cache_mode(s.config);
+  root.cache = cache_mode(s.config, root.source);
   root.discard = s.config.hw_disk_discard;
   spec.disks.push_back(root);
   if (instance.config_drive) {
     DiskDevice drive;
     drive.kind = DiskDevice::Kind::kCdrom;
-    drive.source.path = s.paths.config_drive(instance.uuid);
+    drive.source = s.disks.source(s.disks.address(instance.uuid, "disk.config"));
     drive.format = DiskFormat::kRaw;
     drive.bus = plan.cdrom_bus;
     drive.target = plan.cdrom_target;

@@ -43,6 +43,15 @@ Result<void> ask_to_shut_down(Services& s, const StepContext& ctx, std::chrono::
   }
 }
 
+// No second writer: nobody else has a disk of the instance open.
+Result<void> check_disks_unused(Services& s, const Instance& instance) {
+  CA_TRY_VOID(s.disks.check_unused(s.disks.address(instance.uuid, "disk")));
+  for (const LocalDisk& disk : instance.local_disks) {
+    if (disk.name != "disk") CA_TRY_VOID(s.disks.check_unused(s.disks.address(instance.uuid, disk.name)));
+  }
+  return {};
+}
+
 }  // namespace
 
 Step define_step(Services& s, bool undoable) {
@@ -65,6 +74,7 @@ Step start_step(Services& s, bool undoable) {
     DomainEvents::Waiter waiter(s.events, uuid, {Kind::kStarted});
     CA_TRY(PowerState state, seen_state(s, uuid));
     if (state == PowerState::kRunning) return {};
+    CA_TRY_VOID(check_disks_unused(s, ctx.instance()));
     if (auto started = s.hypervisor.create(uuid); !started) {
       return wrap(std::move(started).error(), fmt::format("libvirt does not start {}", ctx.instance().domain()));
     }

@@ -100,6 +100,11 @@ Result<ApiResponse> patch_image(ApiServices& s, const ApiRequest& request) {
 
 Result<ApiResponse> delete_image(ApiServices& s, const ApiRequest& request) {
   CA_TRY(const auto image, find_image(s, request.param("id")));
+  if (s.image_store.may_refuse() && !image->is_protected) {
+    // Data first: an image that disks hang on keeps its record. A crash in between leaves a record that can be deleted again.
+    if (image->status == ImageStatus::kSaving) return fail(Code::kConflict, fmt::format("Image {} is being uploaded", image->id));
+    CA_TRY_VOID(s.image_store.remove(image->id));
+  }
   CA_TRY_VOID(s.verbs.store.write(Durability::kFsync, [&](Tx& tx) -> Result<void> {
     CA_TRY(const ImageMeta current, tx.get<ImageMeta>(image->id));
     if (current.is_protected) {
@@ -118,8 +123,9 @@ Result<ApiResponse> delete_image(ApiServices& s, const ApiRequest& request) {
 }  // namespace
 
 Result<void> set_image_member(ImageMeta& image, const std::string& key, const Json& value) {
-  static const std::vector<std::string> kReadOnly{"id",           "status", "size",       "checksum",   "os_hash_algo", "os_hash_value",
-                                                  "virtual_size", "file",   "created_at", "updated_at", "schema",       "self"};
+  static const std::vector<std::string> kReadOnly{"id",           "status",     "size", "checksum",   "os_hash_algo", "os_hash_value",
+                                                  "virtual_size", "direct_url", "file", "created_at", "updated_at",   "schema",
+                                                  "self"};
   if (std::ranges::find(kReadOnly, key) != kReadOnly.end()) return fail(Code::kForbidden, fmt::format("Attribute '{}' is read-only.", key));
   const auto text = [&]() -> Result<std::string> {
     if (value.is_null()) return std::string();
@@ -199,6 +205,7 @@ Json image_view(const ImageMeta& i) {
   view["tags"] = i.tags;
   view["created_at"] = iso_seconds(i.created_us);
   view["updated_at"] = iso_seconds(i.updated_us);
+  if (!i.location.empty()) view["direct_url"] = i.location;
   view["file"] = "/v2/images/" + i.id + "/file";
   view["self"] = "/v2/images/" + i.id;
   view["schema"] = "/v2/schemas/image";
@@ -241,6 +248,7 @@ Result<void> finish_upload(ApiServices& s, const Uuid& id, ImageUpload& upload) 
     current.checksum = stored->md5;
     current.os_hash_algo = "sha512";
     current.os_hash_value = stored->sha512;
+    current.location = stored->location;
     current.updated_us = tx.now_us();
     return tx.put(current);
   });

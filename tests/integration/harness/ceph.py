@@ -82,7 +82,8 @@ def on_other_host(*argv):
 class Cluster:
     def __init__(self, directory):
         self.dir = Path(directory)
-        for name in ("", "log", "run", "mon", "osd", "mgr"):
+        self.dir.mkdir(parents=True, exist_ok=True)
+        for name in ("log", "run", "mon", "osd", "mgr"):
             (self.dir / name).mkdir(exist_ok=True)
         self.fsid = str(uuid.uuid4())
         self.conf = self.dir / "ceph.conf"
@@ -180,7 +181,8 @@ class Cluster:
         status, out, text = self.admin.mon_command(json.dumps({"prefix": prefix, "format": "json", **arguments}), payload, timeout=30)
         if status < 0:
             raise Failed(f"{prefix} {arguments}: {status} {text}")
-        return json.loads(out) if out.strip() else None
+        # Some commands add a sentence behind the JSON.
+        return json.JSONDecoder().raw_decode(out.decode().strip())[0] if out.strip() else None
 
     def pool_stats(self, pool):
         return next((p["stats"] for p in self.command("df")["pools"] if p["name"] == pool), {"max_avail": 0, "stored": 0})
