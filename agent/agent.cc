@@ -139,7 +139,7 @@ Result<void> Agent::Parts::make_folders() const {
 
 Result<void> Agent::Parts::open_storage() {
   if (config.images_type != "rbd") return {};
-  CA_TRY(rbd, load_rbd_module(config.module_path, rbd_options_of(config)));
+  CA_TRY(rbd, start_rbd(config.helper_path, rbd_options_of(config)));
   if (ImagePool* pool = rbd->images()) image_store = make_pool_image_store(std::move(image_store), *pool, *processes, config.qemu_img);
   return {};
 }

@@ -73,7 +73,7 @@ struct Config {
   std::int64_t max_hung_workers = 16;
   std::int64_t drain_timeout = 60;  // s, after SIGTERM
   std::string qemu_img = "/usr/bin/qemu-img";
-  std::string module_path;  // of the modules that are loaded only where they are needed (RBD)
+  std::string helper_path;  // of the programs that run only where they are needed (compute-agent-rbd)
 };
 
 // Where a value came from, for --print-config.

@@ -90,7 +90,7 @@ bool is_clean_path(std::string_view text) {
 
 bool is_clean_path_or_empty(std::string_view text) { return text.empty() || is_clean_path(text); }
 
-std::string default_module_path() { return COMPUTE_AGENT_MODULE_PATH; }
+std::string default_helper_path() { return COMPUTE_AGENT_HELPER_PATH; }
 
 bool is_directory_name(std::string_view text) {
   return text.size() <= 200 && all_of(text, [](char c) { return is_alnum(c) || c == '.' || c == '_' || c == '-'; }) &&

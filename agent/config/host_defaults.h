@@ -10,8 +10,8 @@ namespace ca {
 [[nodiscard]] std::string default_host();
 // First IPv4 address of the interface that carries the default route, else 127.0.0.1.
 [[nodiscard]] std::string default_my_ip();
-// Where `meson install` puts the modules.
-[[nodiscard]] std::string default_module_path();
+// Where `meson install` puts the helpers.
+[[nodiscard]] std::string default_helper_path();
 
 [[nodiscard]] bool is_ip_address(std::string_view text);
 [[nodiscard]] bool is_host_name(std::string_view text);

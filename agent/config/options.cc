@@ -323,13 +323,13 @@ std::vector<Option> own_options() {
        .help = "The qemu-img program.",
        .ours = true},
       {.section = "agent",
-       .name = "module_path",
-       .member = &Config::module_path,
-       .default_of_host = default_module_path,
-       .default_words = "compute-agent in the library folder it was installed to",
+       .name = "helper_path",
+       .member = &Config::helper_path,
+       .default_of_host = default_helper_path,
+       .default_words = "compute-agent in the libexec folder it was installed to",
        .accepts = is_clean_path,
        .accepts_words = kPathWords,
-       .help = "Folder of the modules that are loaded only where they are needed (Ceph RBD).",
+       .help = "Folder of the helper programs that run only where they are needed (compute-agent-rbd).",
        .ours = true},
   };
 }

@@ -1,5 +1,5 @@
 // What an agent does with disks in Ceph, one call at a time: tests/integration/rbd_test.py runs it beside the agent, and on another "host".
-//   rbd-tool MODULE_PATH CEPH_CONF USER COMMAND [ARG]...
+//   rbd-tool HELPER_PATH CEPH_CONF USER COMMAND [ARG]...
 // Prints one JSON object: seconds, and the result or the error.
 
 #include <chrono>
@@ -86,7 +86,7 @@ int run(const Arguments& words) {
                            .store_ceph_conf = words.at(1),
                            .destroy_retries = 1,
                            .destroy_interval = std::chrono::seconds(1)};
-  const auto module = load_rbd_module(words.at(0), options);
+  const auto module = start_rbd(words.at(0), options);
   if (!module) {
     std::cerr << module.error().chain() << '\n';
     return 2;

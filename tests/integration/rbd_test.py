@@ -15,7 +15,7 @@ from harness import ceph, guest, tap
 from harness.agent import BUILD, DATA, INSTANCES, Agent, Failed, virsh, wait_for
 from harness.check import check, equal, say, says
 
-MODULES = BUILD / "drivers/disk/rbd"
+HELPERS = BUILD / "drivers/disk/rbd"
 SECRET = str(uuids.uuid4())
 GIB = 1 << 30
 OTHERS_IMAGE = str(uuids.uuid4())
@@ -29,7 +29,7 @@ class Rbd:
         self.cluster = cluster
         self.options = dict(libvirt__images_type="rbd", libvirt__images_rbd_pool=ceph.VMS, libvirt__images_rbd_ceph_conf=cluster.conf,
                             libvirt__rbd_user=ceph.USER, libvirt__rbd_secret_uuid=SECRET, libvirt__rbd_destroy_volume_retries=4,
-                            libvirt__rbd_destroy_volume_retry_interval=1, glance_store__rbd_store_pool=ceph.IMAGES, agent__module_path=MODULES)
+                            libvirt__rbd_destroy_volume_retry_interval=1, glance_store__rbd_store_pool=ceph.IMAGES, agent__helper_path=HELPERS)
         self.agent = Agent(scratch, **self.options)
 
     @property
@@ -38,7 +38,7 @@ class Rbd:
 
     def tool(self, command, *args, other_host=False, check_ok=True):
         """One call of the driver, in a process of its own: {"seconds", "result" or "error"}."""
-        argv = [BUILD / "tests/contract/rbd-tool", MODULES, self.cluster.conf, ceph.USER, command, *args]
+        argv = [BUILD / "tests/contract/rbd-tool", HELPERS, self.cluster.conf, ceph.USER, command, *args]
         argv = ceph.on_other_host(*argv) if other_host else [str(a) for a in argv]
         done = subprocess.run(argv, capture_output=True, text=True, timeout=240)
         if done.returncode != 0:
@@ -47,6 +47,13 @@ class Rbd:
         if check_ok and "error" in answer:
             raise Failed(f"rbd-tool {command}: {answer['error']}")
         return answer
+
+
+def helpers(agent):
+    """Pids of the agent's children that are compute-agent-rbd."""
+    tasks = Path(f"/proc/{agent.process.pid}/task").glob("*/children")
+    children = [int(pid) for task in tasks for pid in task.read_text().split()]
+    return [pid for pid in children if Path(f"/proc/{pid}/comm").read_text().strip() == "compute-agent-r"]
 
 
 class Writer:
@@ -84,10 +91,12 @@ def ClusterIsReadyWithinSeconds(t):
 def LibrbdIsLoadedOnlyWhereItIsConfigured(t):
     plain = Agent(t.scratch / "plain").start()
     says(Path(f"/proc/{plain.process.pid}/maps").read_text(), "libvirt.so")
-    check("librbd" not in Path(f"/proc/{plain.process.pid}/maps").read_text(), "an agent without Ceph has librbd loaded")
+    equal(helpers(plain), [], "helpers of an agent without Ceph")
     equal(plain.stop(), 0, "exit status")
     t.agent.start()
-    says(Path(f"/proc/{t.agent.process.pid}/maps").read_text(), "librbd.so", "libcompute-agent-rbd.so")
+    equal(len(helpers(t.agent)), 1, "helpers of an agent with Ceph")
+    says(Path(f"/proc/{helpers(t.agent)[0]}/maps").read_text(), "librbd.so")
+    check("librbd" not in Path(f"/proc/{t.agent.process.pid}/maps").read_text(), "the agent itself has librbd loaded")
 
 
 def HostsDiskIsThatOfThePool(t):
@@ -325,6 +334,15 @@ def FailedBuildLeavesNothing(t):
     t.agent.start()
 
 
+def HelperThatDiesIsStartedAgain(t):
+    old = helpers(t.agent)[0]
+    os.kill(old, signal.SIGKILL)
+    server = t.agent.create("after", t.image, t.flavor)
+    t.agent.wait_status(server, "ACTIVE", 90)
+    check(helpers(t.agent) and helpers(t.agent) != [old], f"helpers now: {helpers(t.agent)}, before: {old}")
+    t.agent.ctl("server", "delete", "--wait", "after")
+
+
 # --- a cluster that goes away
 
 def OrdersWaitWhileCephIsAway(t):
@@ -376,7 +394,7 @@ CASES = [ClusterIsReadyWithinSeconds, LibrbdIsLoadedOnlyWhereItIsConfigured, Hos
          ImageWithClonesIsNotDeleted, SecondWriterIsRefusedWithTheHoldersAddress, FenceOfTheWrongHostIsRefused, FencedClientWritesNoMore,
          CloneOfAHugeImageTakesNoTime, HalfADiskIsMadeAnew, LocalBaseIsImportedSparse, DiskGrowsAndNeverShrinks,
          SnapshotOfARunningGuestIsAnImageOfItsOwn, DiskThatIsHeldGoesToTheTrashAndThenAway, KilledBuildIsFinishedAfterTheRestart,
-         FailedBuildLeavesNothing, OrdersWaitWhileCephIsAway, AgentStartsWithoutCephAndCatchesUp, DeleteLeavesNothing, AgentEndsWithStatusZero]
+         FailedBuildLeavesNothing, HelperThatDiesIsStartedAgain, OrdersWaitWhileCephIsAway, AgentStartsWithoutCephAndCatchesUp, DeleteLeavesNothing, AgentEndsWithStatusZero]
 
 if __name__ == "__main__":
     with tempfile.TemporaryDirectory() as scratch:

@@ -71,6 +71,7 @@ TEST_F(ConfigFile, DefaultsAreThoseOfTheStructAndOfNova) {
   expected.instances_path = "/var/lib/nova/instances";
   expected.data_path = "/var/lib/compute-agent";
   expected.token_file = "/var/lib/compute-agent/token";
+  expected.helper_path = default_helper_path();
   EXPECT_EQ(texts(config), texts(expected));
   for (const OptionView& view : loaded->effective) EXPECT_EQ(view.origin, "default") << view.name;
   EXPECT_EQ(loaded->effective.size(), option_table().size());

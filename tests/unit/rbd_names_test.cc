@@ -60,11 +60,11 @@ TEST(RbdNames, OnlyTheUsersOwnKeyIsTakenFromAKeyring) {
   EXPECT_EQ(key_in_keyring("", "client.agent"), std::nullopt);
 }
 
-TEST(RbdModuleLoader, AMissingModuleSaysWhatToInstall) {
-  const auto module = load_rbd_module("/nonexistent", {});
-  ASSERT_FALSE(module);
-  EXPECT_EQ(module.error().code, Code::kUnavailable);
-  EXPECT_NE(module.error().action().find("librbd1"), std::string::npos) << module.error().action();
+TEST(RbdHelper, ThatIsMissingSaysWhatToInstall) {
+  const auto rbd = start_rbd("/nonexistent", {});
+  ASSERT_FALSE(rbd);
+  EXPECT_EQ(rbd.error().code, Code::kUnavailable);
+  EXPECT_NE(rbd.error().action().find("librbd1"), std::string::npos) << rbd.error().action();
 }
 
 }  // namespace

@@ -18,15 +18,13 @@ struct FreeRados {
   void operator()(void* cluster) const { rados_shutdown(cluster); }
 };
 
-// What an asynchronous open or close leaves its answer in. Kept alive by both sides: the one that waits may give up first.
+// What an asynchronous open or close leaves its answer in. Shared by librbd's thread and the one that waits, which may give up first.
 struct Answer {
   std::mutex mutex;
   std::condition_variable changed;
   bool done = false;
-  int status = 0;
-  rbd_image_t image = nullptr;
-  PoolRef pool;
   bool abandoned = false;
+  rbd_image_t image = nullptr;  // of an open
 };
 
 struct Handed {
@@ -37,37 +35,46 @@ struct Handed {
 void on_answer(rbd_completion_t completion, void* arg) {
   const std::unique_ptr<Handed> handed(static_cast<Handed*>(arg));
   Answer& answer = *handed->answer;
-  bool close_late = false;
+  const bool opened = handed->opening && rbd_aio_get_return_value(completion) >= 0;
   {
     const std::lock_guard lock(answer.mutex);
-    answer.status = static_cast<int>(rbd_aio_get_return_value(completion));
     answer.done = true;
-    close_late = answer.abandoned && handed->opening && answer.status >= 0;
     answer.changed.notify_all();
+    if (!answer.abandoned) return;
   }
   rbd_aio_release(completion);
-  if (!close_late) return;
+  if (!opened) return;
   // Nobody waits for this image any more. It must not stay open: its watcher would keep others away.
-  rbd_completion_t closing = nullptr;
-  if (rbd_aio_create_completion(new Handed{handed->answer, false}, on_answer, &closing) >= 0) rbd_aio_close(answer.image, closing);
+  auto closing = std::make_unique<Handed>(Handed{handed->answer, false});
+  rbd_completion_t closed = nullptr;
+  if (rbd_aio_create_completion(closing.get(), on_answer, &closed) >= 0 && rbd_aio_close(answer.image, closed) >= 0)
+    static_cast<void>(closing.release());
 }
 
 template <typename Start>
-int bounded(const std::shared_ptr<Answer>& answer, bool opening, const Start& start) {
+int bounded(const PoolRef& pool, const std::shared_ptr<Answer>& answer, bool opening, const Start& start) {
   auto handed = std::make_unique<Handed>(Handed{answer, opening});
   rbd_completion_t completion = nullptr;
   if (const int made = rbd_aio_create_completion(handed.get(), on_answer, &completion); made < 0) return made;
-  static_cast<void>(handed.release());
   if (const int started = start(completion); started < 0) {
-    // The callback is not called for what did not start.
-    delete static_cast<Handed*>(rbd_aio_get_arg(completion));
     rbd_aio_release(completion);
     return started;
   }
-  std::unique_lock lock(answer->mutex);
-  if (answer->changed.wait_for(lock, kCallTimeout, [&] { return answer->done; })) return answer->status;
-  answer->abandoned = true;
-  return -ETIMEDOUT;
+  static_cast<void>(handed.release());
+  {
+    std::unique_lock lock(answer->mutex);
+    if (!answer->changed.wait_for(lock, kCallTimeout, [&] { return answer->done; })) {
+      answer->abandoned = true;
+      // What an abandoned call may still use is never closed.
+      static_cast<void>(new PoolRef(pool));
+      return -ETIMEDOUT;
+    }
+  }
+  // librbd's thread is done with the completion then, and with what it belongs to.
+  rbd_aio_wait_for_complete(completion);
+  const auto status = static_cast<int>(rbd_aio_get_return_value(completion));
+  rbd_aio_release(completion);
+  return status;
 }
 
 Code code_of(int error) {
@@ -214,8 +221,7 @@ Result<PoolRef> Pool::open(Connection& connection, const std::string& name) {
 
 Result<Image> Image::open(const PoolRef& pool, const std::string& name, Mode mode, const char* snapshot) {
   const auto answer = std::make_shared<Answer>();
-  answer->pool = pool;
-  const int status = bounded(answer, true, [&](rbd_completion_t completion) {
+  const int status = bounded(pool, answer, true, [&](rbd_completion_t completion) {
     return mode == Mode::kRead ? rbd_aio_open_read_only(pool->io(), name.c_str(), &answer->image, snapshot, completion)
                                : rbd_aio_open(pool->io(), name.c_str(), &answer->image, snapshot, completion);
   });
@@ -228,9 +234,8 @@ Image::Image(Image&& other) noexcept : pool_(std::move(other.pool_)), image_(std
 Image::~Image() {
   if (image_ == nullptr) return;
   const auto answer = std::make_shared<Answer>();
-  answer->pool = pool_;
   [[maybe_unused]] const int status =
-      bounded(answer, false, [&](rbd_completion_t completion) { return rbd_aio_close(image_, completion); });
+      bounded(pool_, answer, false, [&](rbd_completion_t completion) { return rbd_aio_close(image_, completion); });
 }
 
 }  // namespace ca::rbd

@@ -1,6 +1,8 @@
 #pragma once
-// Disks and images in Ceph RBD, as a module of its own: libcompute-agent-rbd.so is loaded only where `images_type` = rbd, so that a host
-// without Ceph does not carry librbd.
+// Disks and images in Ceph RBD, as the agent uses them. librbd lives in a process of its own, compute-agent-rbd, which is started only
+// where `images_type` = rbd: a host without Ceph carries nothing of it. A process rather than a library loaded on demand, because librados
+// and cpprestsdk bring Boost.Asio built in two ways under the same unique symbols, and librados' threads crash beside the other one; it
+// also keeps a call that hangs in Ceph out of the agent.
 
 #include <chrono>
 #include <memory>
@@ -33,16 +35,10 @@ class RbdModule {
   [[nodiscard]] virtual Result<std::string> key() = 0;
 };
 
-// What the module exports; `version` is that of the agent it was built with.
-struct RbdModuleEntry {
-  const char* version;
-  std::unique_ptr<RbdModule> (*make)(const RbdOptions& options);
-};
-inline constexpr const char* kRbdModuleFile = "libcompute-agent-rbd.so";
-inline constexpr const char* kRbdModuleSymbol = "compute_agent_rbd_module";
+inline constexpr const char* kRbdHelper = "compute-agent-rbd";
 
-// Loads the module from `directory`. kUnavailable when it or librbd is not there, kInvalid when it belongs to another version. It stays
-// loaded until the program ends.
-[[nodiscard]] Result<std::unique_ptr<RbdModule>> load_rbd_module(const std::string& directory, const RbdOptions& options);
+// Starts the helper of `directory`; it ends with this process, and is started again when it ended by itself. kUnavailable when it can't be
+// started, kInvalid when it belongs to another version.
+[[nodiscard]] Result<std::unique_ptr<RbdModule>> start_rbd(const std::string& directory, const RbdOptions& options);
 
 }  // namespace ca

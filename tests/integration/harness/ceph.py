@@ -132,7 +132,8 @@ class Cluster:
     def make_pools(self):
         for pool in (IMAGES, VMS):
             self.command("osd pool create", pool=pool, pg_num=8, pgp_num=8)
-            self.command("osd pool application enable", pool=pool, app="rbd")
+            with self.admin.open_ioctx(pool) as io:
+                rbd.RBD().pool_init(io, True)  # the first image need not do it
         # What the documentation of Ceph gives a hypervisor; profile rbd lets it blocklist as well.
         self.key(f"client.{USER}", {"mon": "profile rbd", "osd": f"profile rbd pool={VMS}, profile rbd pool={IMAGES}", "mgr": "profile rbd"})
 

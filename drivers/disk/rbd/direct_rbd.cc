@@ -1,4 +1,4 @@
-#include "drivers/disk/rbd/rbd_module.h"
+#include "drivers/disk/rbd/direct_rbd.h"
 
 #include <fmt/format.h>
 
@@ -10,19 +10,19 @@
 #include "drivers/disk/rbd/rbd_backend.h"
 #include "drivers/files/instance_dir.h"
 
-namespace ca {
+namespace ca::rbd {
 namespace {
 
 constexpr std::size_t kMostKeyring = 1 << 20;
 
-class Module final : public RbdModule {
+class Direct final : public RbdModule {
  public:
-  explicit Module(const RbdOptions& options)
+  explicit Direct(const RbdOptions& options)
       : connection_({options.ceph_conf, options.user, options.connect_timeout}),
         store_connection_({options.store_ceph_conf, options.store_user, options.connect_timeout}),
-        disks_(rbd::make_rbd_backend(connection_, options)) {
+        disks_(make_rbd_backend(connection_, options)) {
     const bool same = options.store_ceph_conf == options.ceph_conf && options.store_user == options.user;
-    if (!options.store_pool.empty()) images_ = rbd::make_image_pool(same ? connection_ : store_connection_, options.store_pool);
+    if (!options.store_pool.empty()) images_ = make_image_pool(same ? connection_ : store_connection_, options.store_pool);
   }
 
   DiskBackend& disks() override { return *disks_; }
@@ -38,22 +38,21 @@ class Module final : public RbdModule {
       rest.remove_prefix(end == std::string_view::npos ? rest.size() : end + 1);
       const auto text = read_tail(file, kMostKeyring);
       if (!text) continue;
-      if (auto key = rbd::key_in_keyring(*text, entity)) return *key;
+      if (auto key = key_in_keyring(*text, entity)) return *key;
     }
     return fail(Code::kForbidden, fmt::format("no keyring ({}) has a key of {} that the agent may read", files, entity),
                 "put the user's keyring there (ceph auth get " + entity + "), readable for the agent");
   }
 
  private:
-  rbd::Connection connection_;
-  rbd::Connection store_connection_;  // connects only when it is used
+  Connection connection_;
+  Connection store_connection_;  // connects only when it is used
   std::unique_ptr<DiskBackend> disks_;
   std::unique_ptr<ImagePool> images_;
 };
 
-std::unique_ptr<RbdModule> make(const RbdOptions& options) { return std::make_unique<Module>(options); }
-
 }  // namespace
-}  // namespace ca
 
-extern "C" __attribute__((visibility("default"))) const ca::RbdModuleEntry compute_agent_rbd_module{COMPUTE_AGENT_VERSION, ca::make};
+std::unique_ptr<RbdModule> make_direct_rbd(const RbdOptions& options) { return std::make_unique<Direct>(options); }
+
+}  // namespace ca::rbd
