@@ -18,6 +18,7 @@ class Paths {
   [[nodiscard]] std::string base_image(const Uuid& image_id) const;  // _base/<sha1 of image id>
   [[nodiscard]] std::string locks_dir() const;
   [[nodiscard]] std::string instance_dir(const Uuid& uuid) const;
+  [[nodiscard]] std::string resize_dir(const Uuid& uuid) const;    // <uuid>_resize: disks as they were before a resize
   [[nodiscard]] std::string disk(const Uuid& uuid) const;          // disk
   [[nodiscard]] std::string config_drive(const Uuid& uuid) const;  // disk.config
   [[nodiscard]] std::string disk_info(const Uuid& uuid) const;     // disk.info

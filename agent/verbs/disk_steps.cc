@@ -3,7 +3,7 @@
 #include <future>
 
 #include "agent/metadata/instance_metadata.h"
-#include "agent/verbs/steps.h"
+#include "agent/verbs/life.h"
 #include "drivers/config_drive.h"
 #include "drivers/files/durable_file.h"
 #include "drivers/files/instance_dir.h"
@@ -29,11 +29,11 @@ Result<void> write_disk_info(Services& s, const Uuid& uuid) {
   return write_text_file(s.paths.disk_info(uuid), info.dump(), 0644);
 }
 
+}  // namespace
+
 Result<void> write_record_copy(Services& s, const Instance& instance) {
   return write_text_file(s.paths.record_copy(instance.uuid), to_json(instance).dump(2, ' ', false, Json::error_handler_t::replace), 0600);
 }
-
-}  // namespace
 
 std::int64_t root_bytes(const Instance& instance) {
   if (instance.flavor.root_gib > 0) return instance.flavor.root_gib * kGib;
@@ -107,7 +107,10 @@ Step create_config_drive_step(Services& s) {
 Step remove_directory_step(Services& s) {
   return {.name = "remove_directory",
           .limit = std::chrono::seconds(600),
-          .run = [&s](StepContext& ctx) { return remove_tree(s.paths.instance_dir(ctx.instance().uuid)); },
+          .run = [&s](StepContext& ctx) -> Result<void> {
+            CA_TRY_VOID(remove_tree(s.paths.resize_dir(ctx.instance().uuid)));
+            return remove_tree(s.paths.instance_dir(ctx.instance().uuid));
+          },
           .undo = {},
           .task = TaskState::kNone};
 }
