@@ -56,7 +56,9 @@ Step claim_both_step(Services& s) {
     });
     return {};
   };
-  step.run = [change](StepContext& ctx) -> Result<void> {
+  step.run = [&s, change](StepContext& ctx) -> Result<void> {
+    if (s.claims.usage().host.vcpus.total == 0)
+      return fail(Code::kUnavailable, "the host's capacity is not known yet: libvirt was not asked so far");
     CA_TRY(const Flavor flavor, flavor_from_json(ctx.op().args.at("flavor")));
     return change(ctx, larger(claim_of(ctx.instance()), claim_with(ctx.instance(), flavor)));
   };
