@@ -62,7 +62,7 @@ struct Agent::Parts {
         connection(make_libvirt_connection({.uri = config.connection_uri, .validate_xml = kValidateXml})),
         hypervisor(make_libvirt_hypervisor(connection)),
         host_networks(make_libvirt_networks(connection)),
-        networks(make_bridge_network_driver(*host_networks, {.dhcp_domain = config.dhcp_domain})),
+        networks(make_bridge_network_driver(*host_networks, {.dhcp_domain = config.dhcp_domain, .networks_path = paths.networks_dir()})),
         image_source(make_file_image_source(paths.image_store())),
         images(make_image_cache({.base_dir = paths.base_dir(),
                                  .locks_dir = paths.locks_dir(),
