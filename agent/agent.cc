@@ -212,6 +212,7 @@ Result<void> Agent::start() {
   add_keypair_routes(p.router, *p.api);
   add_host_routes(p.router, *p.api);
   add_image_routes(p.router, *p.api);
+  add_image_import_routes(p.router, *p.api);
   add_network_routes(p.router, *p.api);
   add_subnet_routes(p.router, *p.api);
   add_agent_routes(p.router, *p.api);

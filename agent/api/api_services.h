@@ -47,6 +47,7 @@ void add_flavor_routes(Router& router, ApiServices& s);
 void add_keypair_routes(Router& router, ApiServices& s);
 void add_host_routes(Router& router, ApiServices& s);
 void add_image_routes(Router& router, ApiServices& s);
+void add_image_import_routes(Router& router, ApiServices& s);
 void add_network_routes(Router& router, ApiServices& s);
 void add_subnet_routes(Router& router, ApiServices& s);
 void add_agent_routes(Router& router, ApiServices& s);

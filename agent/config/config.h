@@ -55,6 +55,9 @@ struct Config {
   std::string token_file;                 // $data_path/token
   std::int64_t max_body_bytes = 1 << 20;  // JSON bodies; image uploads are bounded by max_image_bytes
   std::int64_t max_image_bytes = std::int64_t{1} << 40;
+  std::vector<std::string> import_allowed_schemes{"http", "https"};
+  std::vector<std::string> import_allowed_ports{"80", "443"};
+  std::vector<std::string> import_disallowed_hosts;
   // [agent] (ours)
   std::string data_path;                  // /var/lib/compute-agent: agent.db, token, images/
   std::int64_t operation_timeout = 1800;  // s, deadline of a message that names none
