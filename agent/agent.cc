@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 
 #include <filesystem>
+#include <map>
 
 #include "agent/api/image/upload.h"
 #include "agent/api/server.h"
@@ -40,9 +41,14 @@ constexpr bool kValidateXml = true;
 constexpr bool kValidateXml = false;
 #endif
 
-std::unique_ptr<DiskBackend> disk_backend(const Config& config, ProcessRunner& runner) {
-  return config.images_type == "raw" ? make_raw_backend(config.instances_path)
-                                     : make_qcow2_backend(config.instances_path, runner, config.qemu_img);
+// By the name under which records know them.
+using DiskBackends = std::map<std::string, std::unique_ptr<DiskBackend>, std::less<>>;
+
+DiskBackends make_disk_backends(const Config& config, ProcessRunner& runner) {
+  DiskBackends backends;
+  backends["qcow2"] = make_qcow2_backend(config.instances_path, runner, config.qemu_img);
+  backends["raw"] = make_raw_backend(config.instances_path);
+  return backends;
 }
 
 }  // namespace
@@ -64,7 +70,8 @@ struct Agent::Parts {
                                  .qemu_img = config.qemu_img},
                                 *image_source, *processes)),
         image_store(make_local_image_store(paths.image_store())),
-        disks(disk_backend(config, *processes)) {}
+        disk_backends(make_disk_backends(config, *processes)),
+        disks(*disk_backends.at(config.images_type == "default" ? "qcow2" : config.images_type)) {}
 
   Config config;
   Paths paths;
@@ -80,7 +87,8 @@ struct Agent::Parts {
   std::unique_ptr<ImageSource> image_source;
   std::unique_ptr<ImageCache> images;
   std::unique_ptr<ImageStore> image_store;
-  std::unique_ptr<DiskBackend> disks;
+  DiskBackends disk_backends;
+  DiskBackend& disks;  // for new disks
   ClaimTable claims{HostCapacity{}};
   DomainEvents events;
   std::unique_ptr<WorkerPool> workers;
@@ -96,6 +104,7 @@ struct Agent::Parts {
 
   Result<void> make_folders() const;
   Result<void> open_store();
+  Result<DiskBackend*> disk_backend(std::string_view storage) const;
   void restore_claims();
   void forget_half_uploads();
   void connect();
@@ -118,8 +127,9 @@ Result<void> Agent::Parts::open_store() {
   workers =
       std::make_unique<WorkerPool>(timers, static_cast<std::size_t>(config.max_workers), static_cast<std::size_t>(config.max_hung_workers));
   host = std::make_unique<HostMonitor>(config, *hypervisor, claims, *store, *processes);
-  services = std::make_unique<Services>(
-      Services{config, paths, clock, *store, *hypervisor, events, *networks, *images, *disks, claims, [this] { return host->virt(); }});
+  services = std::make_unique<Services>(Services{config, paths, clock, *store, *hypervisor, events, *networks, *images, disks, claims,
+                                                 [this] { return host->virt(); },
+                                                 [this](std::string_view storage) { return disk_backend(storage); }});
   journal = std::make_unique<Journal>(*store, *workers, timers, clock, std::chrono::seconds(config.operation_timeout));
   add_verbs(*journal, *services);
   bus = std::make_unique<SpoolBus>(*store, timers);
@@ -137,6 +147,13 @@ Result<void> Agent::Parts::open_store() {
   journal->on_cancel([this](const Uuid& uuid) { events.interrupt(uuid); });
   journal->on_idle([this](const Uuid& uuid) { reconciler->look_at(uuid); });
   return {};
+}
+
+Result<DiskBackend*> Agent::Parts::disk_backend(std::string_view storage) const {
+  const auto found = disk_backends.find(storage);
+  if (found != disk_backends.end()) return found->second.get();
+  return fail(Code::kInvalid, fmt::format("a disk is recorded as \"{:.32}\", for which this agent has no back end", storage),
+              "start the agent with the options that it had when the disk was made");
 }
 
 void Agent::Parts::restore_claims() {

@@ -19,6 +19,8 @@ struct Config {
   std::string instances_path;                           // $state_path/instances
   std::string image_cache_subdirectory_name = "_base";  // [image_cache] subdirectory_name
   bool force_raw_images = true;
+  std::string preallocate_images = "none";  // none, space
+  std::string default_ephemeral_format;     // ext4, vfat, xfs; empty: by the image's os_type
   bool force_config_drive = false;
   std::int64_t reserved_host_memory_mb = 512;
   std::int64_t reserved_host_disk_mb = 0;

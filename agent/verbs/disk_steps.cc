@@ -3,6 +3,7 @@
 #include <future>
 
 #include "agent/metadata/instance_metadata.h"
+#include "agent/verbs/local_disks.h"
 #include "agent/verbs/steps.h"
 #include "drivers/config_drive.h"
 #include "drivers/files/durable_file.h"
@@ -23,14 +24,20 @@ Result<void> side_by_side(const First& first, const Second& second) {
   return done ? other_done : done;
 }
 
-// nova's disk.info: path to format, so that a disk's format is never probed.
-Result<void> write_disk_info(Services& s, const Uuid& uuid) {
-  const Json info{{s.paths.disk(uuid), to_string(s.disks.format())}};
-  return write_text_file(s.paths.disk_info(uuid), info.dump(), 0644);
-}
-
-Result<void> write_record_copy(Services& s, const Instance& instance) {
-  return write_text_file(s.paths.record_copy(instance.uuid), to_json(instance).dump(2, ' ', false, Json::error_handler_t::replace), 0600);
+Result<void> create_disks(Services& s, StepContext& ctx, std::vector<LocalDisk>& disks) {
+  const Instance& instance = ctx.instance();
+  const Json base = ctx.scratch().value("base", Json::object());
+  DiskSpec spec;
+  spec.path = s.disks.address(instance.uuid, disks.front().name);
+  spec.base_path = base.value("path", "");
+  spec.base_format = disk_format_from(base.value("format", ""));
+  spec.base_virtual_bytes = base.value("bytes", std::int64_t{0});
+  spec.size_bytes = instance.flavor.root_gib > 0 ? root_bytes(instance) : spec.base_virtual_bytes;
+  disks.front().size_bytes = spec.size_bytes;
+  if (auto made = s.disks.create(spec); !made) {
+    return wrap(std::move(made).error(), fmt::format("cannot create the root disk of {}", instance.uuid));
+  }
+  return {};
 }
 
 }  // namespace
@@ -58,21 +65,16 @@ Step create_disk_step(Services& s) {
       .name = "create_disk", .limit = std::chrono::seconds(s.config.operation_timeout), .run = {}, .undo = {}, .task = TaskState::kNone};
   step.run = [&s](StepContext& ctx) -> Result<void> {
     const Instance& instance = ctx.instance();
-    const Json base = ctx.scratch().value("base", Json::object());
+    CA_TRY(std::vector<LocalDisk> disks, planned_disks(s, instance));
+    disks.resize(1);
     CA_TRY_VOID(make_directories(s.paths.instance_dir(instance.uuid)));
-    DiskSpec spec;
-    spec.path = s.disks.address(instance.uuid, "disk");
-    spec.base_path = base.value("path", "");
-    spec.base_format = disk_format_from(base.value("format", ""));
-    spec.base_virtual_bytes = base.value("bytes", std::int64_t{0});
-    spec.size_bytes = instance.flavor.root_gib > 0 ? root_bytes(instance) : spec.base_virtual_bytes;
-    const auto make_disk = [&]() -> Result<void> {
-      if (auto made = s.disks.create(spec); !made) {
-        return wrap(std::move(made).error(), fmt::format("cannot create the root disk of {}", instance.uuid));
-      }
+    CA_TRY_VOID(side_by_side([&] { return create_disks(s, ctx, disks); }, [&] { return write_disk_info(s, instance.uuid, disks); }));
+    ctx.on_commit([disks](Tx&, Instance& record) -> Result<void> {
+      record.local_disks = disks;
+      record.root_device_name = disks.front().device_name;
       return {};
-    };
-    return side_by_side(make_disk, [&] { return write_disk_info(s, instance.uuid); });
+    });
+    return {};
   };
   step.undo = [&s](StepContext& ctx) { return remove_tree(s.paths.instance_dir(ctx.instance().uuid)); };
   return step;

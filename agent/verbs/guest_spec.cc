@@ -1,28 +1,23 @@
 #include <fmt/format.h>
 
 #include "agent/domainxml/domain_xml.h"
+#include "agent/verbs/local_disks.h"
 #include "agent/verbs/steps.h"
 
 namespace ca {
 namespace {
 
-// "x86_64=q35" of [libvirt] hw_machine_type; the image's own property goes before it.
-std::string machine_for(const Config& config, const Instance& instance, const std::string& arch) {
+const std::string kArch = "x86_64";
+
+}  // namespace
+
+std::string machine_type(const Config& config, const Instance& instance) {
   if (const auto own = instance.image.properties.find("hw_machine_type"); own != instance.image.properties.end()) return own->second;
   for (const std::string& entry : config.hw_machine_type) {
-    if (entry.starts_with(arch + "=")) return entry.substr(arch.size() + 1);
+    if (entry.starts_with(kArch + "=")) return entry.substr(kArch.size() + 1);
   }
   return {};
 }
-
-std::string cache_mode(const Config& config) {
-  for (const std::string& entry : config.disk_cachemodes) {
-    if (entry.starts_with("file=")) return entry.substr(5);
-  }
-  return "none";
-}
-
-}  // namespace
 
 Result<std::string> guest_xml(Services& s, const Instance& instance) {
   CA_TRY(const VirtChoice virt, s.virt());
@@ -30,7 +25,8 @@ Result<std::string> guest_xml(Services& s, const Instance& instance) {
   GuestSpec spec;
   spec.instance = instance;
   spec.virt_type = virt.type;
-  spec.machine = machine_for(s.config, instance, spec.arch);
+  spec.arch = kArch;
+  spec.machine = machine_type(s.config, instance);
   spec.cpu_mode = s.config.cpu_mode;
   spec.cpu_models = s.config.cpu_models;
   spec.cpu_model_extra_flags = s.config.cpu_model_extra_flags;
@@ -40,25 +36,7 @@ Result<std::string> guest_xml(Services& s, const Instance& instance) {
   spec.rng_dev_path = s.config.rng_dev_path;
   spec.mem_stats_period_seconds = s.config.mem_stats_period_seconds;
   spec.product_version = COMPUTE_AGENT_VERSION;
-  CA_TRY(const DiskPlan plan, plan_disks(instance.image, spec.machine));
-  DiskDevice root;
-  root.source = s.disks.source(s.disks.address(instance.uuid, "disk"));
-  root.format = s.disks.format();
-  root.bus = plan.root_bus;
-  root.target = plan.root_target;
-  root.cache = cache_mode(s.config);
-  root.discard = s.config.hw_disk_discard;
-  spec.disks.push_back(root);
-  if (instance.config_drive) {
-    DiskDevice drive;
-    drive.kind = DiskDevice::Kind::kCdrom;
-    drive.source.path = s.paths.config_drive(instance.uuid);
-    drive.format = DiskFormat::kRaw;
-    drive.bus = plan.cdrom_bus;
-    drive.target = plan.cdrom_target;
-    drive.cache = root.cache;
-    spec.disks.push_back(drive);
-  }
+  CA_TRY(spec.disks, local_disk_devices(s, instance, spec.machine));
   CA_TRY(const std::string model, vif_model(instance.image));
   for (const NicRecords& nic : nics) {
     const std::string bridge = nic.network.bridge.empty() ? s.networks.bridge_for(nic.network) : nic.network.bridge;
