@@ -43,6 +43,7 @@ inline constexpr const char* kUserId = "00000000000000000000000000000001";
 
 void add_server_routes(Router& router, ApiServices& s);
 void add_server_action_routes(Router& router, ApiServices& s);
+void add_server_edit_routes(Router& router, ApiServices& s);
 void add_flavor_routes(Router& router, ApiServices& s);
 void add_keypair_routes(Router& router, ApiServices& s);
 void add_host_routes(Router& router, ApiServices& s);

@@ -31,6 +31,8 @@ struct Config {
   std::int64_t max_concurrent_builds = 10;
   std::int64_t shutdown_timeout = 60;  // s
   bool resume_guests_state_on_host_boot = false;
+  std::int64_t reclaim_instance_interval = 0;  // s a deleted instance is kept; 0: it is gone at once
+  std::int64_t resize_confirm_window = 0;      // s until a resize is confirmed by itself; 0: never
   std::string default_availability_zone = "nova";
   std::string dhcp_domain = "novalocal";  // [api] dhcp_domain, as nova has it; also read from [DEFAULT]
   bool debug = false;
