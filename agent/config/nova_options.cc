@@ -169,10 +169,7 @@ constexpr auto kApi = std::to_array<std::string_view>({
 });
 
 constexpr auto kImageCache = std::to_array<std::string_view>({
-    "manager_interval",
     "precache_concurrency",
-    "remove_unused_base_images",
-    "remove_unused_original_minimum_age_seconds",
     "remove_unused_resized_minimum_age_seconds",
 });
 

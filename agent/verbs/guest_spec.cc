@@ -5,16 +5,11 @@
 #include "agent/verbs/steps.h"
 
 namespace ca {
-namespace {
-
-const std::string kArch = "x86_64";
-
-}  // namespace
-
-std::string machine_type(const Config& config, const Instance& instance) {
+// "x86_64=q35" of [libvirt] hw_machine_type; the image's own property goes before it.
+std::string machine_for(const Config& config, const Instance& instance, const std::string& arch) {
   if (const auto own = instance.image.properties.find("hw_machine_type"); own != instance.image.properties.end()) return own->second;
   for (const std::string& entry : config.hw_machine_type) {
-    if (entry.starts_with(kArch + "=")) return entry.substr(kArch.size() + 1);
+    if (entry.starts_with(arch + "=")) return entry.substr(arch.size() + 1);
   }
   return {};
 }
@@ -25,8 +20,7 @@ Result<std::string> guest_xml(Services& s, const Instance& instance) {
   GuestSpec spec;
   spec.instance = instance;
   spec.virt_type = virt.type;
-  spec.arch = kArch;
-  spec.machine = machine_type(s.config, instance);
+  spec.machine = machine_for(s.config, instance, spec.arch);
   spec.cpu_mode = s.config.cpu_mode;
   spec.cpu_models = s.config.cpu_models;
   spec.cpu_model_extra_flags = s.config.cpu_model_extra_flags;

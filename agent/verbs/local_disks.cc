@@ -124,7 +124,7 @@ Result<std::vector<LocalDisk>> planned_disks(const Instance& instance, const Dis
 }
 
 Result<std::vector<LocalDisk>> planned_disks(Services& s, const Instance& instance) {
-  CA_TRY(const DiskPlan plan, plan_disks(instance.image, machine_type(s.config, instance)));
+  CA_TRY(const DiskPlan plan, plan_disks(instance.image, machine_for(s.config, instance, GuestSpec().arch)));
   return planned_disks(instance, plan, {std::string(s.disks.storage()), s.disks.format(), s.config.default_ephemeral_format});
 }
 
