@@ -2,7 +2,7 @@
 
 #include <cmath>
 
-#include "agent/verbs/steps.h"
+#include "agent/verbs/life.h"
 #include "agent/verbs/verb_table.h"
 
 namespace ca {
@@ -64,12 +64,6 @@ Result<Instance> accept_build(const Config& config, const Message& message, Tx& 
   wanted.claim.reset();
   wanted.fault.reset();
   return wanted;
-}
-
-Claim claim_of(const Instance& instance) {
-  const std::int64_t root = (root_bytes(instance) + kGib - 1) / kGib;
-  return {instance.flavor.vcpus, instance.flavor.memory_mib,
-          root + instance.flavor.ephemeral_gib + (instance.flavor.swap_mib + 1023) / 1024};
 }
 
 Step claim_step(Services& s) {
