@@ -147,6 +147,17 @@ def ChangedImagesTypeDoesNotTouchDisksThatAreThere(t):
     guest.wait_console(t.agent, t.several, "demo: boots=2")
 
 
+def ResizeTakesTheFormatOfTheRecordNotOfImagesType(t):
+    t.flavor("larger", "--disk", "2", "--ephemeral", "4", "--swap", "64")
+    t.agent.ctl("server", "resize", "--flavor", "larger", "--wait", "several")
+    t.agent.ctl("server", "resize", "confirm", "several")
+    t.agent.wait_status(t.several, "ACTIVE")
+    disk = info(INSTANCES / t.several / "disk")
+    equal((disk["format"], disk["virtual-size"]), ("qcow2", 2 * GIB), "root disk")
+    equal((record(t.several)["local_disks"][0]["storage"], record(t.several)["local_disks"][0]["size_bytes"]), ("qcow2", 2 * GIB), "its record")
+    guest.wait_console(t.agent, t.several, "demo: ready")
+
+
 def FlatDisksArePreallocatedAndUseNativeIo(t):
     t.flat = t.create("flat", "t1es", script=LOOK)
     disks, kinds, _ = seen(t, t.flat)
@@ -203,6 +214,7 @@ def DamagedBaseIsFoundFetchedAgainAndItsInstancesAreNamed(t):
     base = BASE / sha1(t.image)
     content = base.read_bytes()
     verify = lambda: {r["Base"]: r["Result"] for r in json.loads(t.agent.ctl("image", "cache", "verify", "-f", "json").stdout)}
+    verify()  # what was made right before an agent was stopped has no checksum yet
     equal(set(verify().values()), {"good"}, "results")
     with open(base, "r+b") as file:
         file.seek(2 * MIB + 17)
@@ -270,7 +282,7 @@ def main():
     with tempfile.TemporaryDirectory() as scratch:
         tap.run([GuestSeesRootEphemeralDisksAndSwapInNovasOrder, EachDiskIsAnOverlayOnASharedBaseAndDescribedInDiskInfo,
                  EphemeralAndSwapAreClaimedAsDisk, OrderOfMoreThanTheFlavorHasIsRefused, FlavorsEphemeralAndSwapMeanWhatNovaWrote,
-                 ChangedImagesTypeDoesNotTouchDisksThatAreThere, FlatDisksArePreallocatedAndUseNativeIo, CacheModeFollowsTheKindOfSource,
+                 ChangedImagesTypeDoesNotTouchDisksThatAreThere, ResizeTakesTheFormatOfTheRecordNotOfImagesType, FlatDisksArePreallocatedAndUseNativeIo, CacheModeFollowsTheKindOfSource,
                  CacheListTellsSizeUsersAgeAndState,
                  OnlyBasesThatNothingUsesAreRemovedAndOnlyWhenOld, DamagedBaseIsFoundFetchedAgainAndItsInstancesAreNamed,
                  BaseThatCannotBeMadeAgainIsShownAsDamagedAndNotUsed, BytesOfTheCacheCountAsUsedDisk, DeleteAndCleanLeaveNothing,
