@@ -13,6 +13,9 @@ namespace ca::ctl {
 [[nodiscard]] std::string nic_problem(const std::string& value);
 [[nodiscard]] std::string nic_name_problem(const std::string& value);
 
+// "size=1,format=ext4": what is wrong with it, or empty.
+[[nodiscard]] std::string ephemeral_problem(const std::string& value);
+
 // A server as `server show` and `server create` show it.
 [[nodiscard]] Result<Details> server_details(Context& context, Json server);
 

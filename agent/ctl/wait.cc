@@ -115,4 +115,20 @@ Result<void> wait_for_delete(Context& context, const Json& before) {
   }
 }
 
+Result<Json> wait_for_image(Context& context, const std::string& id) {
+  ProgressLine line(context.err, context.err_is_terminal);
+  Pace pace(context);
+  while (true) {
+    CA_TRY(Json image, context.api.json({.service = Service::kImage, .path = "/images/" + percent_encode(id)}));
+    const std::string status = text_member(image, "status"), failure = text_member(image, "os_glance_failed_import");
+    if (status == "active") return image;
+    if (status == "queued" && !failure.empty()) {
+      return fail(Code::kExternal, "image " + text_member(image, "name") + " (" + id + ") is not imported: " + failure,
+                  "correct what it says, then import again");
+    }
+    line.show(status);
+    pace.pause();
+  }
+}
+
 }  // namespace ca::ctl

@@ -20,6 +20,9 @@ namespace ca::ctl {
 // order's.
 [[nodiscard]] Result<void> wait_for_delete(Context& context, const Json& before);
 
+// Until an image that is being imported is active; what the import says when it failed.
+[[nodiscard]] Result<Json> wait_for_image(Context& context, const std::string& id);
+
 // What a server in ERROR says about it.
 [[nodiscard]] Error fault_of(const Json& server);
 

@@ -28,7 +28,4 @@ void settle_confirmed(Services& s, Tx& tx, Instance& record);
 // When an instance came to VERIFY_RESIZE; 0: it is not there.
 [[nodiscard]] std::int64_t resized_us(const Instance& instance);
 
-// instance.json as the record is in `instance` (disk_steps.cc).
-[[nodiscard]] Result<void> write_record_copy(Services& s, const Instance& instance);
-
 }  // namespace ca
