@@ -3,6 +3,7 @@
 #include <future>
 
 #include "agent/metadata/instance_metadata.h"
+#include "agent/verbs/local_disks.h"
 #include "agent/verbs/steps.h"
 #include "drivers/config_drive.h"
 #include "drivers/files/durable_file.h"
@@ -23,32 +24,50 @@ Result<void> side_by_side(const First& first, const Second& second) {
   return done ? other_done : done;
 }
 
-// nova's disk.info: path to format, so that a disk's format is never probed.
-Result<void> write_disk_info(Services& s, const Uuid& uuid) {
-  const Json info{{s.disks.address(uuid, "disk"), to_string(s.disks.format())}};
-  return write_text_file(s.paths.disk_info(uuid), info.dump(), 0644);
-}
-
-Result<void> write_record_copy(Services& s, const Instance& instance) {
-  const std::string text = to_json(instance).dump(2, ' ', false, Json::error_handler_t::replace);
-  CA_TRY_VOID(s.disks.keep_record(instance.uuid, text));
-  return write_text_file(s.paths.record_copy(instance.uuid), text, 0600);
-}
-
 // Everything an instance has on disk: its directory, and what its back end keeps elsewhere.
-Result<void> remove_disks(Services& s, const Uuid& uuid) {
-  CA_TRY_VOID(s.disks.remove_all(uuid));
-  return remove_tree(s.paths.instance_dir(uuid));
+Result<void> remove_disks(Services& s, const Instance& instance) {
+  CA_TRY(DiskBackend* const backend, root_backend(s, instance));
+  CA_TRY_VOID(backend->remove_all(instance.uuid));
+  return remove_tree(s.paths.instance_dir(instance.uuid));
 }
 
 // Written as a file, which back ends that keep disks elsewhere then take.
-Result<void> make_config_drive(Services& s, const Uuid& uuid, const ConfigDriveFiles& files) {
-  const std::string file = s.paths.config_drive(uuid);
-  const std::string address = s.disks.address(uuid, "disk.config");
+Result<void> make_config_drive(Services& s, const Instance& instance, const ConfigDriveFiles& files) {
+  CA_TRY(DiskBackend* const backend, root_backend(s, instance));
+  const std::string file = s.paths.config_drive(instance.uuid);
+  const std::string address = backend->address(instance.uuid, "disk.config");
   CA_TRY_VOID(write_config_drive(file, files));
   if (address == file) return {};
-  CA_TRY_VOID(s.disks.import(file, address));
+  CA_TRY_VOID(backend->import(file, address));
   return remove_file(file);
+}
+
+// A base stays as long as the disk is made of it; the disk itself, or the record, keeps it afterwards.
+Result<void> create_disk(Services& s, const Instance& instance, LocalDisk& disk) {
+  const bool root = disk.name == "disk";
+  const std::string address = s.disks.address(instance.uuid, disk.name);
+  if (root && s.disks.takes_directly(instance.image)) {
+    CA_TRY_VOID(s.disks.create_from_image(instance.image, address, disk.size_bytes));
+    return {};
+  }
+  CA_TRY(const HeldBase held, root ? s.images.hold(instance.image) : s.images.hold_blank({disk.size_bytes, disk.guest_format}));
+  if (root && instance.flavor.root_gib == 0) disk.size_bytes = held.base.virtual_size_bytes;
+  return s.disks.create({.path = address,
+                         .base_path = held.base.path,
+                         .base_format = held.base.format,
+                         .base_virtual_bytes = held.base.virtual_size_bytes,
+                         .size_bytes = disk.size_bytes,
+                         .preallocate = s.config.preallocate_images == "space"});
+}
+
+Result<void> create_disks(Services& s, const Instance& instance, std::vector<LocalDisk>& disks) {
+  for (LocalDisk& disk : disks) {
+    if (auto made = create_disk(s, instance, disk); !made) {
+      return wrap(std::move(made).error(),
+                  fmt::format("cannot create {} of {}", disk.name == "disk" ? "the root disk" : disk.name, instance.uuid));
+    }
+  }
+  return {};
 }
 
 }  // namespace
@@ -64,9 +83,8 @@ Step fetch_image_step(Services& s) {
           .run = [&s](StepContext& ctx) -> Result<void> {
             if (s.disks.takes_directly(ctx.instance().image)) return {};
             auto base = s.images.fetch(ctx.instance().image);
-            if (!base) return wrap(std::move(base).error(), fmt::format("image {} can't be fetched", ctx.instance().image.id));
-            ctx.scratch()["base"] = {{"path", base->path}, {"format", to_string(base->format)}, {"bytes", base->virtual_size_bytes}};
-            return {};
+            if (base) return {};
+            return wrap(std::move(base).error(), fmt::format("image {} can't be fetched", ctx.instance().image.id));
           },
           .undo = {},
           .task = TaskState::kBlockDeviceMapping};
@@ -77,25 +95,18 @@ Step create_disk_step(Services& s) {
       .name = "create_disk", .limit = std::chrono::seconds(s.config.operation_timeout), .run = {}, .undo = {}, .task = TaskState::kNone};
   step.run = [&s](StepContext& ctx) -> Result<void> {
     const Instance& instance = ctx.instance();
-    const Json base = ctx.scratch().value("base", Json::object());
+    CA_TRY(std::vector<LocalDisk> disks, planned_disks(s, instance));
     CA_TRY_VOID(make_directories(s.paths.instance_dir(instance.uuid)));
-    DiskSpec spec;
-    spec.path = s.disks.address(instance.uuid, "disk");
-    spec.base_path = base.value("path", "");
-    spec.base_format = disk_format_from(base.value("format", ""));
-    spec.base_virtual_bytes = base.value("bytes", std::int64_t{0});
-    spec.size_bytes = instance.flavor.root_gib > 0 ? root_bytes(instance) : spec.base_virtual_bytes;
-    const auto make_disk = [&]() -> Result<void> {
-      auto direct = s.disks.create_from_image(instance.image, spec.path, root_bytes(instance));
-      if (direct && *direct) return {};
-      if (auto made = direct ? s.disks.create(spec) : Result<void>(tl::unexpected<Error>(std::move(direct).error())); !made) {
-        return wrap(std::move(made).error(), fmt::format("cannot create the root disk of {}", instance.uuid));
-      }
+    CA_TRY_VOID(side_by_side([&] { return create_disks(s, instance, disks); },
+                             [&s, &instance, as_planned = disks] { return write_disk_info(s, instance.uuid, as_planned); }));
+    ctx.on_commit([disks](Tx&, Instance& record) -> Result<void> {
+      record.local_disks = disks;
+      record.root_device_name = disks.front().device_name;
       return {};
-    };
-    return side_by_side(make_disk, [&] { return write_disk_info(s, instance.uuid); });
+    });
+    return {};
   };
-  step.undo = [&s](StepContext& ctx) { return remove_disks(s, ctx.instance().uuid); };
+  step.undo = [&s](StepContext& ctx) { return remove_disks(s, ctx.instance()); };
   return step;
 }
 
@@ -118,10 +129,11 @@ Step create_config_drive_step(Services& s) {
       input.subnets.insert(input.subnets.end(), nic.subnets.begin(), nic.subnets.end());
     }
     CA_TRY(const ConfigDriveFiles files, instance_metadata(input));
-    return side_by_side([&] { return make_config_drive(s, instance.uuid, files); }, [&] { return write_record_copy(s, instance); });
+    return side_by_side([&] { return make_config_drive(s, instance, files); }, [&] { return write_record_copy(s, instance); });
   };
   step.undo = [&s](StepContext& ctx) -> Result<void> {
-    CA_TRY_VOID(s.disks.remove(s.disks.address(ctx.instance().uuid, "disk.config")));
+    CA_TRY(DiskBackend* const backend, root_backend(s, ctx.instance()));
+    CA_TRY_VOID(backend->remove(backend->address(ctx.instance().uuid, "disk.config")));
     return remove_file(s.paths.config_drive(ctx.instance().uuid));
   };
   return step;
@@ -130,7 +142,10 @@ Step create_config_drive_step(Services& s) {
 Step remove_directory_step(Services& s) {
   return {.name = "remove_directory",
           .limit = std::chrono::seconds(600),
-          .run = [&s](StepContext& ctx) { return remove_disks(s, ctx.instance().uuid); },
+          .run = [&s](StepContext& ctx) -> Result<void> {
+            CA_TRY_VOID(remove_tree(s.paths.resize_dir(ctx.instance().uuid)));
+            return remove_disks(s, ctx.instance());
+          },
           .undo = {},
           .task = TaskState::kNone};
 }

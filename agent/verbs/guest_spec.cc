@@ -1,11 +1,10 @@
 #include <fmt/format.h>
 
 #include "agent/domainxml/domain_xml.h"
+#include "agent/verbs/local_disks.h"
 #include "agent/verbs/steps.h"
 
 namespace ca {
-namespace {
-
 // "x86_64=q35" of [libvirt] hw_machine_type; the image's own property goes before it.
 std::string machine_for(const Config& config, const Instance& instance, const std::string& arch) {
   if (const auto own = instance.image.properties.find("hw_machine_type"); own != instance.image.properties.end()) return own->second;
@@ -14,19 +13,6 @@ std::string machine_for(const Config& config, const Instance& instance, const st
   }
   return {};
 }
-
-// "network=writeback" of [libvirt] disk_cachemodes.
-std::string cache_mode(const Config& config, const DiskSource& source) {
-  const std::string kind = source.kind == DiskSource::Kind::kFile    ? "file="
-                           : source.kind == DiskSource::Kind::kBlock ? "block="
-                                                                     : "network=";
-  for (const std::string& entry : config.disk_cachemodes) {
-    if (entry.starts_with(kind)) return entry.substr(kind.size());
-  }
-  return "none";
-}
-
-}  // namespace
 
 Result<std::string> guest_xml(Services& s, const Instance& instance) {
   CA_TRY(const VirtChoice virt, s.virt());
@@ -44,25 +30,7 @@ Result<std::string> guest_xml(Services& s, const Instance& instance) {
   spec.rng_dev_path = s.config.rng_dev_path;
   spec.mem_stats_period_seconds = s.config.mem_stats_period_seconds;
   spec.product_version = COMPUTE_AGENT_VERSION;
-  CA_TRY(const DiskPlan plan, plan_disks(instance.image, spec.machine));
-  DiskDevice root;
-  root.source = s.disks.source(s.disks.address(instance.uuid, "disk"));
-  root.format = s.disks.format();
-  root.bus = plan.root_bus;
-  root.target = plan.root_target;
-  root.cache = cache_mode(s.config, root.source);
-  root.discard = s.config.hw_disk_discard;
-  spec.disks.push_back(root);
-  if (instance.config_drive) {
-    DiskDevice drive;
-    drive.kind = DiskDevice::Kind::kCdrom;
-    drive.source = s.disks.source(s.disks.address(instance.uuid, "disk.config"));
-    drive.format = DiskFormat::kRaw;
-    drive.bus = plan.cdrom_bus;
-    drive.target = plan.cdrom_target;
-    drive.cache = root.cache;
-    spec.disks.push_back(drive);
-  }
+  CA_TRY(spec.disks, local_disk_devices(s, instance, spec.machine));
   CA_TRY(const std::string model, vif_model(instance.image));
   for (const NicRecords& nic : nics) {
     const std::string bridge = nic.network.bridge.empty() ? s.networks.bridge_for(nic.network) : nic.network.bridge;

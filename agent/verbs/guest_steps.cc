@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 
-#include "agent/verbs/steps.h"
+#include "agent/verbs/life.h"
+#include "agent/verbs/local_disks.h"
 
 namespace ca {
 namespace {
@@ -10,18 +11,10 @@ using Kind = DomainEvent::Kind;
 constexpr std::chrono::seconds kStartEvent{30};
 constexpr std::chrono::seconds kAskAgain{10};  // nova's clean_shutdown retry interval: a guest that still boots misses the first
 
-// Running, off, or gone (kNoState) - as libvirt answers now.
-Result<PowerState> seen_state(Services& s, const Uuid& uuid) {
-  auto state = s.hypervisor.power_state(uuid);
-  if (!state && state.error().code == Code::kNotFound) return PowerState::kNoState;
-  return state;
-}
-
-bool is_off(PowerState state) { return state == PowerState::kNoState || state == PowerState::kShutdown || state == PowerState::kCrashed; }
-
 Result<void> power_off(Services& s, const Uuid& uuid) {
   CA_TRY(const PowerState state, seen_state(s, uuid));
-  if (is_off(state)) return {};
+  // Memory that a managed save left would come back with the next start.
+  if (is_off(state)) return s.hypervisor.remove_managed_save(uuid);
   if (auto done = s.hypervisor.destroy(uuid); !done) return wrap(std::move(done).error(), fmt::format("cannot power off {}", uuid));
   return {};
 }
@@ -45,9 +38,9 @@ Result<void> ask_to_shut_down(Services& s, const StepContext& ctx, std::chrono::
 
 // No second writer: nobody else has a disk of the instance open.
 Result<void> check_disks_unused(Services& s, const Instance& instance) {
-  CA_TRY_VOID(s.disks.check_unused(s.disks.address(instance.uuid, "disk")));
-  for (const LocalDisk& disk : instance.local_disks) {
-    if (disk.name != "disk") CA_TRY_VOID(s.disks.check_unused(s.disks.address(instance.uuid, disk.name)));
+  for (const LocalDisk& disk : recorded_disks(s, instance)) {
+    CA_TRY(DiskBackend* const backend, backend_of(s, disk));
+    CA_TRY_VOID(backend->check_unused(backend->address(instance.uuid, disk.name)));
   }
   return {};
 }

@@ -132,8 +132,7 @@ Result<rados_t> Connection::configured() const {
   for (const auto& [option, value] : {std::pair{"rados_osd_op_timeout", op},
                                       {"rados_mon_op_timeout", op},
                                       {"client_mount_timeout", connect},
-                                      {"rbd_blocklist_on_break_lock", "true"},
-                                      {"rbd_blocklist_expire_seconds", std::to_string(kBlocklistSeconds)}}) {
+                                      {"rbd_blocklist_on_break_lock", "true"}}) {
     CA_TRY_VOID(check_rbd(rados_conf_set(handle, option, value.c_str()), fmt::format("Ceph does not take {} = {}", option, value)));
   }
   return cluster.release();

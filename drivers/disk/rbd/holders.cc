@@ -120,11 +120,11 @@ Result<void> fence(const PoolRef& pool, const std::string& image, const std::str
                   "find out what runs there before anything is fenced");
     }
   }
-  for (const Holder& one : holders) {
-    std::string address = one.address;
-    CA_TRY_VOID(check_rbd(rados_blocklist_add(pool->cluster().handle(), address.data(), kBlocklistSeconds),
-                          fmt::format("{} can't be put on Ceph's blocklist", address)));
-  }
+  const auto keep_out = [&](std::string address) {
+    return check_rbd(rados_blocklist_add(pool->cluster().handle(), address.data(), kBlocklistSeconds),
+                     fmt::format("{} can't be put on Ceph's blocklist", address));
+  };
+  for (const Holder& one : holders) CA_TRY_VOID(keep_out(one.address));
   // OSDs take no writes of the client from the map on that has the entry; only then may the next owner write.
   if (const int status = rados_wait_for_latest_osdmap(pool->cluster().handle()); status < 0)
     return fail_rbd(status, "the OSD map can't be read");
@@ -133,6 +133,8 @@ Result<void> fence(const PoolRef& pool, const std::string& image, const std::str
     const int status = rbd_lock_break(open.get(), RBD_LOCK_MODE_EXCLUSIVE, one.address.c_str());
     if (status < 0 && status != -ENOENT)
       return fail_rbd(status, fmt::format("the lock of {} on {}/{} can't be broken", one.address, pool->name(), image));
+    // That made an entry too, for an hour only: librbd 16 can't be given another time, the monitors refuse how it writes it.
+    CA_TRY_VOID(keep_out(one.address));
   }
   return {};
 }
