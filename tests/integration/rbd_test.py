@@ -224,6 +224,22 @@ def FencedClientWritesNoMore(t):
     t.writer.end()
 
 
+def LockOfAHostThatWasCutOffIsRespectedAndFenced(t):
+    blank, address = t.scratch / "cut-off.raw", f"{ceph.VMS}/{uuids.uuid4()}_disk"
+    blank.write_bytes(bytes(1 << 20))
+    t.tool("create", blank, address, str(1 << 20), str(1 << 20))
+    writer = Writer(t.cluster, address.split("/")[1])
+    says(writer.write(0), "wrote 4096/4096")
+    writer.end()
+    with t.cluster.image(ceph.VMS, address.split("/")[1]) as disk:
+        wait_for("Ceph to forget the watcher", lambda: not list(disk.watchers_list()), 60, 0.5)
+    answer = t.tool("check-unused", address, check_ok=False)
+    says(answer["error"]["text"], f"is in use by {ceph.OTHER}:0/", "with the exclusive lock")
+    t.tool("fence", address, ceph.OTHER)
+    t.tool("check-unused", address)
+    t.tool("remove", address)
+
+
 # --- the driver by itself
 
 def CloneOfAHugeImageTakesNoTime(t):
@@ -392,14 +408,20 @@ CASES = [ClusterIsReadyWithinSeconds, LibrbdIsLoadedOnlyWhereItIsConfigured, Hos
          ImageLiesRawInThePoolWithAProtectedSnapshot, UnfitUploadLeavesNothingInThePool, InstanceBootsFromAClone, DomainNamesMonitorUserAndSecret,
          KeyIsInLibvirtsSecretAndNowhereElse, RecordIsKeptBesideTheDisk, StopStartAndRebootUseTheSameDisk, StartWaitsForWhatAKilledGuestLeft,
          ImageWithClonesIsNotDeleted, SecondWriterIsRefusedWithTheHoldersAddress, FenceOfTheWrongHostIsRefused, FencedClientWritesNoMore,
-         CloneOfAHugeImageTakesNoTime, HalfADiskIsMadeAnew, LocalBaseIsImportedSparse, DiskGrowsAndNeverShrinks,
+         LockOfAHostThatWasCutOffIsRespectedAndFenced, CloneOfAHugeImageTakesNoTime, HalfADiskIsMadeAnew, LocalBaseIsImportedSparse, DiskGrowsAndNeverShrinks,
          SnapshotOfARunningGuestIsAnImageOfItsOwn, DiskThatIsHeldGoesToTheTrashAndThenAway, KilledBuildIsFinishedAfterTheRestart,
          FailedBuildLeavesNothing, HelperThatDiesIsStartedAgain, OrdersWaitWhileCephIsAway, AgentStartsWithoutCephAndCatchesUp, DeleteLeavesNothing, AgentEndsWithStatusZero]
 
 if __name__ == "__main__":
     with tempfile.TemporaryDirectory() as scratch:
         cluster = ceph.Cluster(os.environ["LAB_DIR"] + "/ceph")
+        rbd_lab = Rbd(scratch, cluster)
         try:
-            tap.run(CASES, Rbd(scratch, cluster))
+            tap.run(CASES, rbd_lab)
+        except SystemExit as end:
+            if end.code and rbd_lab.agent.log.exists():
+                for line in rbd_lab.agent.log.read_text().splitlines()[-150:]:
+                    say(f"log: {line}")
+            raise
         finally:
             cluster.stop()

@@ -24,21 +24,42 @@ Result<std::vector<Holder>> watchers_of(const Pool& pool, rbd_image_t image) {
   std::vector<Holder> found;
   for (std::size_t i = 0; i < count; ++i) {
     const std::string address = list.at(i).addr;
-    if (list.at(i).id != own) found.push_back({address, ip_of(address), fmt::format("client.{}", list.at(i).id), false});
+    if (list.at(i).id != own) found.push_back({address, ip_of(address), fmt::format("client.{}", list.at(i).id), {}, {}});
   }
   rbd_watchers_list_cleanup(list.data(), count);
   return found;
 }
 
-Result<std::vector<std::string>> lock_owners(rbd_image_t image) {
-  std::array<char*, 8> owners{};
-  std::size_t count = owners.size();
-  rbd_lock_mode_t mode{};
-  const int status = rbd_lock_get_owners(image, &mode, owners.data(), &count);
-  if (status == -ENOENT || status == -EINVAL) return std::vector<std::string>{};  // no lock, or an image without that feature
-  CA_TRY_VOID(check_rbd(status, "the owner of an RBD image's lock can't be read"));
-  std::vector<std::string> found(owners.begin(), owners.begin() + static_cast<std::ptrdiff_t>(count));
-  rbd_lock_get_owners_cleanup(owners.data(), count);
+struct Locker {
+  std::string client, cookie, address;
+};
+
+// Texts that end with a zero each.
+std::vector<std::string> texts_of(const std::string& buffer, std::size_t count) {
+  std::vector<std::string> found;
+  std::size_t at = 0;
+  while (found.size() < count && at < buffer.size()) {
+    found.emplace_back(buffer.c_str() + at);
+    at += found.back().size() + 1;
+  }
+  found.resize(count);
+  return found;
+}
+
+// As they are written at the image; asking librbd for the owner needs an image that is open for writing.
+Result<std::vector<Locker>> lockers_of(rbd_image_t image) {
+  constexpr std::size_t kText = 8192;
+  std::string tag(kText, '\0'), clients(kText, '\0'), cookies(kText, '\0'), addresses(kText, '\0');
+  std::size_t tag_size = kText, clients_size = kText, cookies_size = kText, addresses_size = kText;
+  int exclusive = 0;
+  const ssize_t count = rbd_list_lockers(image, &exclusive, tag.data(), &tag_size, clients.data(), &clients_size, cookies.data(),
+                                         &cookies_size, addresses.data(), &addresses_size);
+  if (count == -ENOENT) return std::vector<Locker>{};
+  CA_TRY_VOID(check_rbd(static_cast<int>(count), "the locks of an RBD image can't be read"));
+  const auto number = static_cast<std::size_t>(count);
+  const auto names = texts_of(clients, number), keys = texts_of(cookies, number), places = texts_of(addresses, number);
+  std::vector<Locker> found;
+  for (std::size_t k = 0; k < number; ++k) found.push_back({names[k], keys[k], places[k]});
   return found;
 }
 
@@ -62,16 +83,15 @@ bool same_client(const std::string& a, const std::string& b) { return ip_of(a) =
 
 Result<std::vector<Holder>> holders_of_open(const Pool& pool, rbd_image_t image) {
   CA_TRY(std::vector<Holder> found, watchers_of(pool, image));
-  CA_TRY(const auto owners, lock_owners(image));
+  CA_TRY(const auto lockers, lockers_of(image));
   const std::string own = own_address(pool);
-  for (const std::string& owner : owners) {
-    if (same_client(owner, own)) continue;
-    const auto known = std::ranges::find_if(found, [&](const Holder& holder) { return same_client(holder.address, owner); });
+  for (const Locker& locker : lockers) {
+    if (same_client(locker.address, own)) continue;
+    auto known = std::ranges::find_if(found, [&](const Holder& holder) { return same_client(holder.address, locker.address); });
     // A host that was cut off is no watcher any more, but its lock is still there.
-    if (known == found.end())
-      found.push_back({owner, ip_of(owner), "", true});
-    else
-      known->owns_lock = true;
+    if (known == found.end()) known = found.insert(found.end(), {locker.address, ip_of(locker.address), "", {}, {}});
+    known->lock_client = locker.client;
+    known->lock_cookie = locker.cookie;
   }
   return found;
 }
@@ -82,7 +102,7 @@ std::string to_text(const std::vector<Holder>& holders) {
   std::string text;
   for (const Holder& holder : holders) {
     text += fmt::format("{}{}{}{}", text.empty() ? "" : ", ", holder.address, holder.client.empty() ? "" : " (" + holder.client + ")",
-                        holder.owns_lock ? " with the exclusive lock" : "");
+                        !holder.lock_client.empty() ? " with the exclusive lock" : "");
   }
   return text;
 }
@@ -129,8 +149,8 @@ Result<void> fence(const PoolRef& pool, const std::string& image, const std::str
   if (const int status = rados_wait_for_latest_osdmap(pool->cluster().handle()); status < 0)
     return fail_rbd(status, "the OSD map can't be read");
   for (const Holder& one : holders) {
-    if (!one.owns_lock) continue;
-    const int status = rbd_lock_break(open.get(), RBD_LOCK_MODE_EXCLUSIVE, one.address.c_str());
+    if (one.lock_client.empty()) continue;
+    const int status = rbd_break_lock(open.get(), one.lock_client.c_str(), one.lock_cookie.c_str());
     if (status < 0 && status != -ENOENT)
       return fail_rbd(status, fmt::format("the lock of {} on {}/{} can't be broken", one.address, pool->name(), image));
     // That made an entry too, for an hour only: librbd 16 can't be given another time, the monitors refuse how it writes it.

@@ -13,8 +13,9 @@ namespace ca::rbd {
 struct Holder {
   std::string address;  // "10.0.0.5:0/3123", as the blocklist takes it
   std::string ip;
-  std::string client;      // "client.4123"; empty: only its lock was seen
-  bool owns_lock = false;  // the exclusive lock
+  std::string client;       // "client.4123" of the watcher; empty: only its lock was seen
+  std::string lock_client;  // as the exclusive lock names it; empty: it does not own it
+  std::string lock_cookie;
 };
 [[nodiscard]] std::string to_text(const std::vector<Holder>& holders);
 
