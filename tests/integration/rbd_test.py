@@ -420,6 +420,7 @@ if __name__ == "__main__":
             tap.run(CASES, rbd_lab)
         except SystemExit as end:
             if end.code and rbd_lab.agent.log.exists():
+                say(f"daemons of Ceph and how they ended: { {name: daemon.poll() for name, daemon in cluster.daemons.items()} }")
                 for line in rbd_lab.agent.log.read_text().splitlines()[-150:]:
                     say(f"log: {line}")
             raise
