@@ -17,8 +17,10 @@
 #include "agent/service_notify.h"
 #include "agent/token.h"
 #include "agent/verbs/verb_table.h"
+#include "agent/verbs/volume_work.h"
 #include "drivers/disk/qcow2/qcow2_backend.h"
 #include "drivers/disk/raw/raw_backend.h"
+#include "drivers/volume.h"
 #include "drivers/files/durable_file.h"
 #include "drivers/hypervisor/libvirt/libvirt_hypervisor.h"
 #include "drivers/image/cache/image_cache.h"
@@ -64,7 +66,9 @@ struct Agent::Parts {
                                  .qemu_img = config.qemu_img},
                                 *image_source, *processes)),
         image_store(make_local_image_store(paths.image_store())),
-        disks(disk_backend(config, *processes)) {}
+        disks(disk_backend(config, *processes)) {
+    volumes.backends.emplace("file", make_file_volumes(config.volumes_path));
+  }
 
   Config config;
   Paths paths;
@@ -81,11 +85,13 @@ struct Agent::Parts {
   std::unique_ptr<ImageCache> images;
   std::unique_ptr<ImageStore> image_store;
   std::unique_ptr<DiskBackend> disks;
+  VolumeAccess volumes;
   ClaimTable claims{HostCapacity{}};
   DomainEvents events;
   std::unique_ptr<WorkerPool> workers;
   std::unique_ptr<HostMonitor> host;
   std::unique_ptr<Services> services;
+  std::unique_ptr<VolumeWork> volume_work;
   std::unique_ptr<Journal> journal;
   std::unique_ptr<SpoolBus> bus;
   std::unique_ptr<Dispatcher> dispatcher;
@@ -103,7 +109,7 @@ struct Agent::Parts {
 };
 
 Result<void> Agent::Parts::make_folders() const {
-  for (const std::string& folder : {config.instances_path, paths.base_dir(), paths.locks_dir(), config.data_path, paths.image_store()}) {
+  for (const std::string& folder : {config.instances_path, paths.base_dir(), paths.locks_dir(), config.data_path, paths.image_store(), config.volumes_path}) {
     if (auto made = make_directories(folder); !made) {
       return wrap(std::move(made).error(), "cannot make " + folder, "make it, owned by the agent's user");
     }
@@ -119,7 +125,10 @@ Result<void> Agent::Parts::open_store() {
       std::make_unique<WorkerPool>(timers, static_cast<std::size_t>(config.max_workers), static_cast<std::size_t>(config.max_hung_workers));
   host = std::make_unique<HostMonitor>(config, *hypervisor, claims, *store, *processes);
   services = std::make_unique<Services>(
-      Services{config, paths, clock, *store, *hypervisor, events, *networks, *images, *disks, claims, [this] { return host->virt(); }});
+      Services{config, paths, clock, *store, *hypervisor, events, *networks, *images, *disks, claims, [this] { return host->virt(); },
+               volumes});
+  volume_work = std::make_unique<VolumeWork>(*services, *workers, timers);
+  volumes.work_on = [this](const Uuid& id) { volume_work->work_on(id); };
   journal = std::make_unique<Journal>(*store, *workers, timers, clock, std::chrono::seconds(config.operation_timeout));
   add_verbs(*journal, *services);
   bus = std::make_unique<SpoolBus>(*store, timers);
@@ -215,10 +224,14 @@ Result<void> Agent::start() {
   add_network_routes(p.router, *p.api);
   add_subnet_routes(p.router, *p.api);
   add_agent_routes(p.router, *p.api);
+  add_volume_routes(p.router, *p.api);
+  add_volume_snapshot_routes(p.router, *p.api);
+  add_volume_attachment_routes(p.router, *p.api);
   p.server = std::make_unique<ApiServer>(p.router, *p.api, token);
   CA_TRY_VOID(p.server->open(p.config.api_listen, p.config.api_port));
   p.connect();
   CA_TRY(const std::size_t resumed, p.journal->recover());
+  CA_TRY_VOID(p.volume_work->recover());
   p.bus->start(*p.dispatcher);
   spdlog::info("compute-agent {} serves host {} on {}:{}, {} instances, {} operations resumed", COMPUTE_AGENT_VERSION, p.config.host,
                p.config.api_listen, p.config.api_port, p.store->count<Instance>(), resumed);

@@ -19,6 +19,8 @@ struct DiskDevice {
   std::string cache = "none";
   std::string discard;  // "unmap", "ignore" or empty
   std::string serial;
+  bool shareable = false;  // several guests may write to it
+  bool read_only = false;
 };
 
 struct NicDevice {

@@ -4,6 +4,7 @@
 
 #include "agent/verbs/steps.h"
 #include "agent/verbs/verb_table.h"
+#include "agent/verbs/volume_records.h"
 
 namespace ca {
 namespace {
@@ -19,7 +20,7 @@ Result<void> check_image_fits(const Instance& instance) {
                             image.min_ram_mib),
                 "use a larger flavor");
   }
-  if (flavor.root_gib == 0) return {};
+  if (flavor.root_gib == 0 || boots_from_volume(instance)) return {};
   if (flavor.root_gib < image.min_disk_gib) {
     return fail(Code::kInvalid,
                 fmt::format("Flavor's disk is smaller than the minimum size specified in image metadata: {} GiB, "
@@ -62,11 +63,12 @@ Result<Instance> accept_build(const Config& config, const Message& message, Tx& 
   wanted.own_port_ids.clear();
   wanted.claim.reset();
   wanted.fault.reset();
+  CA_TRY_VOID(record_volumes(tx, config, wanted));
   return wanted;
 }
 
 Claim claim_of(const Instance& instance) {
-  const std::int64_t root = (root_bytes(instance) + kGib - 1) / kGib;
+  const std::int64_t root = boots_from_volume(instance) ? 0 : (root_bytes(instance) + kGib - 1) / kGib;
   return {instance.flavor.vcpus, instance.flavor.memory_mib,
           root + instance.flavor.ephemeral_gib + (instance.flavor.swap_mib + 1023) / 1024};
 }
@@ -111,7 +113,7 @@ Verb build_and_run_instance(Services& s) {
   verb.order = Order::kBuild;
   verb.at_once = static_cast<std::size_t>(s.config.max_concurrent_builds);
   verb.steps = {claim_step(s),        allocate_ports_step(s),      fetch_image_step(s),
-                create_disk_step(s),  create_config_drive_step(s), with_task(plug_ports_step(s), TaskState::kSpawning),
+                make_volumes_step(s), create_disk_step(s),  create_config_drive_step(s), with_task(plug_ports_step(s), TaskState::kSpawning),
                 define_step(s, true), start_step(s, true)};
   verb.accept = [&s](const Message& message, Tx& tx) { return accept_build(s.config, message, tx); };
   verb.on_success = [](Tx& tx, Instance& record) -> Result<void> {
@@ -121,7 +123,8 @@ Verb build_and_run_instance(Services& s) {
     record.launched_us = tx.now_us();
     return {};
   };
-  verb.on_failure = [](Tx&, Instance& record, const Fault& fault) -> Result<void> {
+  verb.on_failure = [&s](Tx& tx, Instance& record, const Fault& fault) -> Result<void> {
+    CA_TRY_VOID(give_volumes_back(s, tx, record));
     record.vm_state = VmState::kError;
     record.task_state = TaskState::kNone;
     record.power_state = PowerState::kNoState;

@@ -4,6 +4,7 @@
 
 #include "agent/metadata/instance_metadata.h"
 #include "agent/verbs/steps.h"
+#include "agent/verbs/volume_records.h"
 #include "drivers/config_drive.h"
 #include "drivers/files/durable_file.h"
 #include "drivers/files/instance_dir.h"
@@ -44,6 +45,7 @@ Step fetch_image_step(Services& s) {
   return {.name = "fetch_image",
           .limit = std::chrono::seconds(s.config.operation_timeout),
           .run = [&s](StepContext& ctx) -> Result<void> {
+            if (boots_from_volume(ctx.instance())) return {};
             auto base = s.images.fetch(ctx.instance().image);
             if (!base) return wrap(std::move(base).error(), fmt::format("image {} can't be fetched", ctx.instance().image.id));
             ctx.scratch()["base"] = {{"path", base->path}, {"format", to_string(base->format)}, {"bytes", base->virtual_size_bytes}};
@@ -60,6 +62,7 @@ Step create_disk_step(Services& s) {
     const Instance& instance = ctx.instance();
     const Json base = ctx.scratch().value("base", Json::object());
     CA_TRY_VOID(make_directories(s.paths.instance_dir(instance.uuid)));
+    if (boots_from_volume(instance)) return {};
     DiskSpec spec;
     spec.path = s.disks.address(instance.uuid, "disk");
     spec.base_path = base.value("path", "");

@@ -2,18 +2,11 @@
 
 #include "agent/domainxml/domain_xml.h"
 #include "agent/verbs/steps.h"
+#include "agent/verbs/volume_disks.h"
+#include "agent/verbs/volume_records.h"
 
 namespace ca {
 namespace {
-
-// "x86_64=q35" of [libvirt] hw_machine_type; the image's own property goes before it.
-std::string machine_for(const Config& config, const Instance& instance, const std::string& arch) {
-  if (const auto own = instance.image.properties.find("hw_machine_type"); own != instance.image.properties.end()) return own->second;
-  for (const std::string& entry : config.hw_machine_type) {
-    if (entry.starts_with(arch + "=")) return entry.substr(arch.size() + 1);
-  }
-  return {};
-}
 
 std::string cache_mode(const Config& config) {
   for (const std::string& entry : config.disk_cachemodes) {
@@ -23,6 +16,15 @@ std::string cache_mode(const Config& config) {
 }
 
 }  // namespace
+
+// "x86_64=q35" of [libvirt] hw_machine_type; the image's own property goes before it.
+std::string machine_for(const Config& config, const Instance& instance, const std::string& arch) {
+  if (const auto own = instance.image.properties.find("hw_machine_type"); own != instance.image.properties.end()) return own->second;
+  for (const std::string& entry : config.hw_machine_type) {
+    if (entry.starts_with(arch + "=")) return entry.substr(arch.size() + 1);
+  }
+  return {};
+}
 
 Result<std::string> guest_xml(Services& s, const Instance& instance) {
   CA_TRY(const VirtChoice virt, s.virt());
@@ -42,13 +44,15 @@ Result<std::string> guest_xml(Services& s, const Instance& instance) {
   spec.product_version = COMPUTE_AGENT_VERSION;
   CA_TRY(const DiskPlan plan, plan_disks(instance.image, spec.machine));
   DiskDevice root;
-  root.source = s.disks.source(s.disks.address(instance.uuid, "disk"));
-  root.format = s.disks.format();
-  root.bus = plan.root_bus;
-  root.target = plan.root_target;
   root.cache = cache_mode(s.config);
-  root.discard = s.config.hw_disk_discard;
-  spec.disks.push_back(root);
+  if (!boots_from_volume(instance)) {
+    root.source = s.disks.source(s.disks.address(instance.uuid, "disk"));
+    root.format = s.disks.format();
+    root.bus = plan.root_bus;
+    root.target = plan.root_target;
+    root.discard = s.config.hw_disk_discard;
+    spec.disks.push_back(root);
+  }
   if (instance.config_drive) {
     DiskDevice drive;
     drive.kind = DiskDevice::Kind::kCdrom;
@@ -59,6 +63,7 @@ Result<std::string> guest_xml(Services& s, const Instance& instance) {
     drive.cache = root.cache;
     spec.disks.push_back(drive);
   }
+  CA_TRY_VOID(add_volume_disks(s, instance, spec.disks));
   CA_TRY(const std::string model, vif_model(instance.image));
   for (const NicRecords& nic : nics) {
     const std::string bridge = nic.network.bridge.empty() ? s.networks.bridge_for(nic.network) : nic.network.bridge;

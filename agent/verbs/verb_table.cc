@@ -10,6 +10,9 @@ void add_verbs(Journal& journal, Services& s) {
   journal.add(start_instance(s));
   journal.add(stop_instance(s));
   journal.add(reboot_instance(s));
+  journal.add(attach_volume(s));
+  journal.add(detach_volume(s));
+  journal.add(extend_volume(s));
 }
 
 Result<Instance> accept_order(Order order, const Message& message, Tx& tx) {

@@ -11,6 +11,9 @@ namespace ca {
 [[nodiscard]] Verb start_instance(Services& s);
 [[nodiscard]] Verb stop_instance(Services& s);
 [[nodiscard]] Verb reboot_instance(Services& s);
+[[nodiscard]] Verb attach_volume(Services& s);
+[[nodiscard]] Verb detach_volume(Services& s);
+[[nodiscard]] Verb extend_volume(Services& s);
 
 // `s` outlives the journal.
 void add_verbs(Journal& journal, Services& s);
