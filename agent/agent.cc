@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 
 #include <filesystem>
+#include <map>
 
 #include "agent/api/image/upload.h"
 #include "agent/api/server.h"
@@ -16,6 +17,7 @@
 #include "agent/runtime/startup_pages.h"
 #include "agent/service_notify.h"
 #include "agent/token.h"
+#include "agent/verbs/image_cache_manager.h"
 #include "agent/verbs/verb_table.h"
 #include "agent/verbs/volume_work.h"
 #include "drivers/disk/qcow2/qcow2_backend.h"
@@ -42,9 +44,14 @@ constexpr bool kValidateXml = true;
 constexpr bool kValidateXml = false;
 #endif
 
-std::unique_ptr<DiskBackend> disk_backend(const Config& config, ProcessRunner& runner) {
-  return config.images_type == "raw" ? make_raw_backend(config.instances_path)
-                                     : make_qcow2_backend(config.instances_path, runner, config.qemu_img);
+// By the name under which records know them.
+using DiskBackends = std::map<std::string, std::unique_ptr<DiskBackend>, std::less<>>;
+
+DiskBackends make_disk_backends(const Config& config, ProcessRunner& runner) {
+  DiskBackends backends;
+  backends["qcow2"] = make_qcow2_backend(config.instances_path, runner, config.qemu_img);
+  backends["raw"] = make_raw_backend(config.instances_path);
+  return backends;
 }
 
 }  // namespace
@@ -58,15 +65,17 @@ struct Agent::Parts {
         connection(make_libvirt_connection({.uri = config.connection_uri, .validate_xml = kValidateXml})),
         hypervisor(make_libvirt_hypervisor(connection)),
         host_networks(make_libvirt_networks(connection)),
-        networks(make_bridge_network_driver(*host_networks, {.dhcp_domain = config.dhcp_domain})),
+        networks(make_bridge_network_driver(*host_networks, {.dhcp_domain = config.dhcp_domain, .networks_path = paths.networks_dir()})),
         image_source(make_file_image_source(paths.image_store())),
         images(make_image_cache({.base_dir = paths.base_dir(),
                                  .locks_dir = paths.locks_dir(),
                                  .force_raw_images = config.force_raw_images,
-                                 .qemu_img = config.qemu_img},
+                                 .qemu_img = config.qemu_img,
+                                 .on_new_base = [this](const std::string& name) { note_new_base(name); }},
                                 *image_source, *processes)),
         image_store(make_local_image_store(paths.image_store())),
-        disks(disk_backend(config, *processes)) {
+        disk_backends(make_disk_backends(config, *processes)),
+        disks(*disk_backends.at(config.images_type == "default" ? "qcow2" : config.images_type)) {
     volumes.backends.emplace("file", make_file_volumes(config.volumes_path));
   }
 
@@ -84,7 +93,8 @@ struct Agent::Parts {
   std::unique_ptr<ImageSource> image_source;
   std::unique_ptr<ImageCache> images;
   std::unique_ptr<ImageStore> image_store;
-  std::unique_ptr<DiskBackend> disks;
+  DiskBackends disk_backends;
+  DiskBackend& disks;  // for new disks
   VolumeAccess volumes;
   ClaimTable claims{HostCapacity{}};
   DomainEvents events;
@@ -92,6 +102,7 @@ struct Agent::Parts {
   std::unique_ptr<HostMonitor> host;
   std::unique_ptr<Services> services;
   std::unique_ptr<VolumeWork> volume_work;
+  std::unique_ptr<ImageCacheManager> image_cache;
   std::unique_ptr<Journal> journal;
   std::unique_ptr<SpoolBus> bus;
   std::unique_ptr<Dispatcher> dispatcher;
@@ -102,6 +113,9 @@ struct Agent::Parts {
 
   Result<void> make_folders() const;
   Result<void> open_store();
+  Result<DiskBackend*> disk_backend(std::string_view storage) const;
+  void note_new_base(const std::string& name);
+  void look_after_images();
   void restore_claims();
   void forget_half_uploads();
   void connect();
@@ -124,9 +138,10 @@ Result<void> Agent::Parts::open_store() {
   workers =
       std::make_unique<WorkerPool>(timers, static_cast<std::size_t>(config.max_workers), static_cast<std::size_t>(config.max_hung_workers));
   host = std::make_unique<HostMonitor>(config, *hypervisor, claims, *store, *processes);
-  services = std::make_unique<Services>(
-      Services{config, paths, clock, *store, *hypervisor, events, *networks, *images, *disks, claims, [this] { return host->virt(); },
-               volumes});
+  services = std::make_unique<Services>(Services{config, paths, clock, *store, *hypervisor, events, *networks, *images, disks, claims,
+                                                 [this] { return host->virt(); },
+                                                 [this](std::string_view storage) { return disk_backend(storage); }, volumes});
+  image_cache = std::make_unique<ImageCacheManager>(*services, [this](std::int64_t bytes) { host->set_image_cache_bytes(bytes); });
   volume_work = std::make_unique<VolumeWork>(*services, *workers, timers);
   volumes.work_on = [this](const Uuid& id) { volume_work->work_on(id); };
   journal = std::make_unique<Journal>(*store, *workers, timers, clock, std::chrono::seconds(config.operation_timeout));
@@ -141,11 +156,35 @@ Result<void> Agent::Parts::open_store() {
         return publish_order(*api, tx, method, {{"instance", {{"uuid", uuid}}}}, new_request_id());
       },
       config.resume_guests_state_on_host_boot);
-  api = std::make_unique<ApiServices>(
-      ApiServices{*services, *bus, *journal, schemas, *workers, *image_store, [this] { return host->view(); }, clock.wall_us()});
+  api = std::make_unique<ApiServices>(ApiServices{*services, *bus, *journal, schemas, *workers, *image_store,
+                                                  [this] { return host->view(); }, clock.wall_us(), *image_cache});
   journal->on_cancel([this](const Uuid& uuid) { events.interrupt(uuid); });
   journal->on_idle([this](const Uuid& uuid) { reconciler->look_at(uuid); });
   return {};
+}
+
+Result<DiskBackend*> Agent::Parts::disk_backend(std::string_view storage) const {
+  const auto found = disk_backends.find(storage);
+  if (found != disk_backends.end()) return found->second.get();
+  return fail(Code::kInvalid, fmt::format("a disk is recorded as \"{:.32}\", for which this agent has no back end", storage),
+              "start the agent with the options that it had when the disk was made");
+}
+
+void Agent::Parts::note_new_base(const std::string& name) {
+  workers->submit([this, name](TaskLease&) { image_cache->note_new(name); });
+}
+
+// Again and again, each time counted from the end of the last.
+void Agent::Parts::look_after_images() {
+  constexpr std::int64_t kNovasShortest = 60;
+  const std::int64_t interval = config.image_cache_manager_interval;
+  if (interval < 0) return;
+  timers.after(std::chrono::seconds(interval == 0 ? kNovasShortest : interval), [this] {
+    workers->submit([this](TaskLease&) {
+      image_cache->pass();
+      look_after_images();
+    });
+  });
 }
 
 void Agent::Parts::restore_claims() {
@@ -192,6 +231,7 @@ void Agent::Parts::on_connected() {
     spdlog::error("the host's facts can't be read: {}; {}", facts.error().chain(), facts.error().action());
     return;
   }
+  image_cache->tell_bytes();
   journal->wake_parked();
   reconciler->look_at_all();
   spdlog::info("ready");
@@ -223,13 +263,16 @@ Result<void> Agent::start() {
   add_image_routes(p.router, *p.api);
   add_network_routes(p.router, *p.api);
   add_subnet_routes(p.router, *p.api);
+  add_image_cache_routes(p.router, *p.api);
   add_agent_routes(p.router, *p.api);
   add_volume_routes(p.router, *p.api);
   add_volume_snapshot_routes(p.router, *p.api);
+  add_connected_volume_routes(p.router, *p.api);
   add_volume_attachment_routes(p.router, *p.api);
   p.server = std::make_unique<ApiServer>(p.router, *p.api, token);
   CA_TRY_VOID(p.server->open(p.config.api_listen, p.config.api_port));
   p.connect();
+  p.look_after_images();
   CA_TRY(const std::size_t resumed, p.journal->recover());
   CA_TRY_VOID(p.volume_work->recover());
   p.bus->start(*p.dispatcher);
@@ -244,6 +287,7 @@ bool Agent::drain() {
   Parts& p = *parts_;
   notify_stopping();
   p.bus->stop();
+  p.image_cache->stop();
   p.server->close();
   const bool ended = p.journal->drain(std::chrono::seconds(p.config.drain_timeout));
   p.hypervisor->stop();

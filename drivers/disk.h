@@ -23,6 +23,7 @@ struct DiskSpec {
   DiskFormat base_format = DiskFormat::kRaw;  // from our record, never probed
   std::int64_t base_virtual_bytes = 0;
   std::int64_t size_bytes = 0;  // wanted virtual size, >= base_virtual_bytes
+  bool preallocate = false;     // files only: all of size_bytes is allocated at once
 };
 
 struct DiskCapacity {

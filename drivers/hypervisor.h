@@ -105,8 +105,8 @@ class Hypervisor {
   virtual Result<void> detach_device(const std::string& uuid, const std::string& xml, DeviceScope scope) = 0;
   // Tells the running guest of a disk's new size; `target` is its <target dev=>. kConflict: the domain is off.
   virtual Result<void> block_resize(const std::string& uuid, const std::string& target, std::int64_t bytes) = 0;
-  // Writes the disk, as it is at this moment, into the raw file `path`, which has its size. Returns when it is complete; kTimeout after
-  // `limit`, with the job ended. kConflict: the domain is off, or another job runs.
+  // Writes the disk into the raw file `path`, which has its size: as it is at one moment before this returns. kTimeout after `limit`,
+  // with the job ended. kConflict: the domain is off, or another job runs.
   virtual Result<void> copy_disk(const std::string& uuid, const std::string& target, const std::string& path,
                                  std::chrono::seconds limit) = 0;
   // Both are idempotent.

@@ -18,7 +18,13 @@ struct Config {
   std::string state_path;                               // /var/lib/nova
   std::string instances_path;                           // $state_path/instances
   std::string image_cache_subdirectory_name = "_base";  // [image_cache] subdirectory_name
+  std::int64_t image_cache_manager_interval = 2400;     // [image_cache] manager_interval, s; -1: never
+  std::int64_t image_cache_checksum_interval = 604800;  // [image_cache] checksum_interval_seconds (ours), s; 0: never
+  bool remove_unused_base_images = true;
+  std::int64_t remove_unused_original_minimum_age_seconds = 86400;
   bool force_raw_images = true;
+  std::string preallocate_images = "none";  // none, space
+  std::string default_ephemeral_format;     // ext4, vfat, xfs; empty: by the image's os_type
   bool force_config_drive = false;
   std::int64_t reserved_host_memory_mb = 512;
   std::int64_t reserved_host_disk_mb = 0;

@@ -38,6 +38,7 @@ std::string digest_hex(std::string_view text, const EVP_MD* kind) {
 Paths::Paths(const Config& config)
     : instances_(config.instances_path),
       base_name_(config.image_cache_subdirectory_name),
+      networks_(config.state_path + "/networks"),
       data_(config.data_path),
       token_file_(config.token_file),
       nfs_mounts_(config.nfs_mount_point_base) {}
@@ -48,6 +49,8 @@ std::string Paths::base_dir() const { return instances_ + "/" + base_name_; }
 std::string Paths::base_image(const Uuid& image_id) const { return base_dir() + "/" + digest_hex(checked(image_id), EVP_sha1()); }
 
 std::string Paths::locks_dir() const { return instances_ + "/locks"; }
+
+std::string Paths::networks_dir() const { return networks_; }
 
 std::string Paths::instance_dir(const Uuid& uuid) const { return instances_ + "/" + checked(uuid); }
 

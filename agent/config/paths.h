@@ -17,6 +17,7 @@ class Paths {
   [[nodiscard]] std::string base_dir() const;                        // _base
   [[nodiscard]] std::string base_image(const Uuid& image_id) const;  // _base/<sha1 of image id>
   [[nodiscard]] std::string locks_dir() const;
+  [[nodiscard]] std::string networks_dir() const;  // $state_path/networks, as nova-network's networks_path
   [[nodiscard]] std::string instance_dir(const Uuid& uuid) const;
   [[nodiscard]] std::string disk(const Uuid& uuid) const;          // disk
   [[nodiscard]] std::string config_drive(const Uuid& uuid) const;  // disk.config
@@ -34,7 +35,7 @@ class Paths {
   [[nodiscard]] std::string nfs_mount(const std::string& export_address) const;
 
  private:
-  std::string instances_, base_name_, data_, token_file_, nfs_mounts_;
+  std::string instances_, base_name_, networks_, data_, token_file_, nfs_mounts_;
 };
 
 }  // namespace ca

@@ -13,6 +13,7 @@ namespace ca::ctl {
 [[nodiscard]] std::span<const Command> server_commands();
 [[nodiscard]] std::span<const Command> server_event_commands();
 [[nodiscard]] std::span<const Command> image_commands();
+[[nodiscard]] std::span<const Command> image_cache_commands();
 [[nodiscard]] std::span<const Command> flavor_commands();
 [[nodiscard]] std::span<const Command> network_commands();
 [[nodiscard]] std::span<const Command> subnet_commands();

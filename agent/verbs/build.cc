@@ -61,6 +61,7 @@ Result<Instance> accept_build(const Config& config, const Message& message, Tx& 
   wanted.config_drive = wanted.config_drive || config.force_config_drive;
   wanted.port_ids.clear();
   wanted.own_port_ids.clear();
+  wanted.local_disks.clear();
   wanted.claim.reset();
   wanted.fault.reset();
   CA_TRY_VOID(record_volumes(tx, config, wanted));

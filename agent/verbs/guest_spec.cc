@@ -1,22 +1,11 @@
 #include <fmt/format.h>
 
 #include "agent/domainxml/domain_xml.h"
+#include "agent/verbs/local_disks.h"
 #include "agent/verbs/steps.h"
 #include "agent/verbs/volume_disks.h"
-#include "agent/verbs/volume_records.h"
 
 namespace ca {
-namespace {
-
-std::string cache_mode(const Config& config) {
-  for (const std::string& entry : config.disk_cachemodes) {
-    if (entry.starts_with("file=")) return entry.substr(5);
-  }
-  return "none";
-}
-
-}  // namespace
-
 // "x86_64=q35" of [libvirt] hw_machine_type; the image's own property goes before it.
 std::string machine_for(const Config& config, const Instance& instance, const std::string& arch) {
   if (const auto own = instance.image.properties.find("hw_machine_type"); own != instance.image.properties.end()) return own->second;
@@ -42,27 +31,7 @@ Result<std::string> guest_xml(Services& s, const Instance& instance) {
   spec.rng_dev_path = s.config.rng_dev_path;
   spec.mem_stats_period_seconds = s.config.mem_stats_period_seconds;
   spec.product_version = COMPUTE_AGENT_VERSION;
-  CA_TRY(const DiskPlan plan, plan_disks(instance.image, spec.machine));
-  DiskDevice root;
-  root.cache = cache_mode(s.config);
-  if (!boots_from_volume(instance)) {
-    root.source = s.disks.source(s.disks.address(instance.uuid, "disk"));
-    root.format = s.disks.format();
-    root.bus = plan.root_bus;
-    root.target = plan.root_target;
-    root.discard = s.config.hw_disk_discard;
-    spec.disks.push_back(root);
-  }
-  if (instance.config_drive) {
-    DiskDevice drive;
-    drive.kind = DiskDevice::Kind::kCdrom;
-    drive.source.path = s.paths.config_drive(instance.uuid);
-    drive.format = DiskFormat::kRaw;
-    drive.bus = plan.cdrom_bus;
-    drive.target = plan.cdrom_target;
-    drive.cache = root.cache;
-    spec.disks.push_back(drive);
-  }
+  CA_TRY(spec.disks, local_disk_devices(s, instance, spec.machine));
   CA_TRY_VOID(add_volume_disks(s, instance, spec.disks));
   CA_TRY(const std::string model, vif_model(instance.image));
   for (const NicRecords& nic : nics) {

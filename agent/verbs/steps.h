@@ -42,7 +42,7 @@ struct NicRecords {
 
 // Domain XML of the instance as it is recorded now (guest_spec.cc).
 [[nodiscard]] Result<std::string> guest_xml(Services& s, const Instance& instance);
-// hw_machine_type of the image, else the configured one of `arch`.
+// hw_machine_type of the image, else what [libvirt] hw_machine_type names; empty: libvirt's default.
 [[nodiscard]] std::string machine_for(const Config& config, const Instance& instance, const std::string& arch);
 // Root disk size: the flavor's, or the image's when the flavor says 0. Bytes.
 [[nodiscard]] std::int64_t root_bytes(const Instance& instance);

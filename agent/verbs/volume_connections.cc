@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 #include <sys/stat.h>
 
+#include <cerrno>
+#include <filesystem>
 #include <nlohmann/json.hpp>
 
 #include "drivers/files/durable_file.h"
@@ -87,6 +89,23 @@ std::string take_keys(Json& connection_info) {
     }
   }
   return key;
+}
+
+Result<void> keep_key(const Services& s, const Volume& volume, const std::string& key) {
+  if (key.empty()) return {};
+  CA_TRY_VOID(make_directories(s.paths.secrets_dir()));
+  if (::chmod(s.paths.secrets_dir().c_str(), 0700) != 0) return fail_errno(errno, "cannot restrict " + s.paths.secrets_dir());
+  return write_text_file(s.paths.volume_secret(volume.id), key, 0600);
+}
+
+Result<void> remove_stray_keys(const Services& s) {
+  std::error_code error;
+  for (const auto& entry : std::filesystem::directory_iterator(s.paths.secrets_dir(), error)) {
+    const std::string name = entry.path().filename();
+    if (is_uuid(name) && s.store.get<Volume>(name)) continue;
+    CA_TRY_VOID(remove_file(entry.path()));
+  }
+  return {};
 }
 
 Result<DiskSource> connected_source(const Services& s, const Volume& volume) {

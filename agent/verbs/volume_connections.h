@@ -12,6 +12,11 @@ namespace ca {
 // Takes the keys out of `connection_info` (its member "data").
 [[nodiscard]] std::string take_keys(Json& connection_info);
 
+// Writes the key of a volume to its file, 0600 in a directory 0700. An empty one writes nothing.
+Result<void> keep_key(const Services& s, const Volume& volume, const std::string& key);
+// Removes keys whose volume is not in the records.
+Result<void> remove_stray_keys(const Services& s);
+
 // kInvalid: it names a path outside the configured ones, or makes no sense.
 [[nodiscard]] Result<DiskSource> connected_source(const Services& s, const Volume& volume);
 

@@ -3,21 +3,14 @@
 #include <fmt/format.h>
 
 #include "agent/domainxml/disk_device.h"
+#include "agent/verbs/local_disks.h"
 #include "agent/verbs/volume_connections.h"
 #include "agent/verbs/volume_records.h"
 
 namespace ca {
 namespace {
 
-std::string cache_of(const Config& config, DiskSource::Kind kind) {
-  const std::string source = kind == DiskSource::Kind::kFile ? "file=" : kind == DiskSource::Kind::kBlock ? "block=" : "network=";
-  for (const std::string& entry : config.disk_cachemodes) {
-    if (entry.starts_with(source)) return entry.substr(source.size());
-  }
-  return "none";
-}
-
-Result<VolumeBackend*> backend_of(Services& s, const Volume& volume) {
+Result<VolumeBackend*> volume_backend(Services& s, const Volume& volume) {
   const auto found = s.volumes.backends.find(volume.backend);
   if (found == s.volumes.backends.end()) {
     return fail(Code::kUnavailable, fmt::format("volume {} lies in back end '{}', which this agent does not have", volume.id, volume.backend),
@@ -28,7 +21,7 @@ Result<VolumeBackend*> backend_of(Services& s, const Volume& volume) {
 
 Result<DiskSource> source_of(Services& s, const Volume& volume) {
   if (volume.backend == "connected") return connected_source(s, volume);
-  CA_TRY(const VolumeBackend* backend, backend_of(s, volume));
+  CA_TRY(const VolumeBackend* backend, volume_backend(s, volume));
   return backend->source(volume.id);
 }
 
@@ -36,7 +29,7 @@ Result<DiskSource> source_of(Services& s, const Volume& volume) {
 
 Result<void> connect_volume(Services& s, const Volume& volume) {
   if (volume.backend == "connected") return open_connection(s, volume);
-  CA_TRY(VolumeBackend * backend, backend_of(s, volume));
+  CA_TRY(VolumeBackend * backend, volume_backend(s, volume));
   CA_TRY(const auto bytes, backend->size(volume.id));
   if (bytes) return {};
   return fail(Code::kNotFound, fmt::format("the storage of volume {} ({}) is gone", volume.id, backend->source(volume.id).path),
@@ -60,7 +53,7 @@ Result<DiskDevice> volume_disk(Services& s, const Instance& instance, const Bloc
   const auto* attachment = attachment_of(*volume, instance.uuid);
   const std::string& name = attachment != nullptr ? attachment->device_name : device.device_name;
   disk.target = name.substr(name.rfind('/') + 1);
-  disk.cache = cache_of(s.config, disk.source.kind);
+  disk.cache = cache_mode(s.config, disk.source);
   disk.serial = volume->id;
   disk.shareable = volume->multiattach;
   disk.read_only = volume->read_only;

@@ -6,6 +6,7 @@
 #include <set>
 
 #include "agent/domainxml/disk_device.h"
+#include "agent/verbs/local_disks.h"
 #include "agent/verbs/steps.h"
 
 namespace ca {
@@ -13,13 +14,28 @@ namespace {
 
 constexpr int kMostDevices = 26;
 
-Result<std::set<std::string>> taken_names(Tx& tx, const Config& config, const Instance& instance) {
+// Of the disks that the agent makes, root and config drive among them.
+Result<std::set<std::string>> local_names(const Config& config, const Instance& instance) {
+  CA_TRY(const DiskPlan plan, plan_disks(instance.image, machine_for(config, instance, GuestSpec().arch)));
+  std::vector<LocalDisk> disks = instance.local_disks;
+  if (disks.empty()) {
+    CA_TRY(disks, planned_disks(instance, plan, {}));
+  }
   std::set<std::string> taken;
-  CA_TRY(const DiskPlan plan, plan_disks(instance.image, machine_for(config, instance, "x86_64")));
-  if (!boots_from_volume(instance)) taken.insert("/dev/" + plan.root_target);
-  if (instance.config_drive) taken.insert("/dev/" + plan.cdrom_target);
-  for (const LocalDisk& disk : instance.local_disks) taken.insert(disk.device_name);
-  for (const BlockDevice& device : instance.block_devices) taken.insert(device.device_name);
+  for (const LocalDisk& disk : disks) taken.insert(disk.device_name);
+  if (!instance.config_drive) return taken;
+  std::string drive = "/dev/" + plan.cdrom_target.substr(0, 2) + "a";
+  while (taken.contains(drive)) ++drive.back();
+  taken.insert(drive);
+  return taken;
+}
+
+Result<std::set<std::string>> taken_names(Tx& tx, const Config& config, const Instance& instance) {
+  CA_TRY(auto taken, local_names(config, instance));
+  for (const BlockDevice& device : instance.block_devices) {
+    // One that is still to be placed may have asked for a name.
+    if (!is_volume(device) || device.volume_id.empty()) taken.insert(device.device_name);
+  }
   CA_TRY(const auto volumes, tx.all<Volume>());
   for (const Volume& volume : volumes) {
     if (const auto* attachment = attachment_of(volume, instance.uuid)) taken.insert(attachment->device_name);
@@ -77,7 +93,8 @@ Result<std::string> choose_device_name(Tx& tx, const Config& config, const Insta
     }
     return wanted;
   }
-  for (int n = 0; n < kMostDevices; ++n) {
+  // The first is the root's, even where that is a volume.
+  for (int n = boots_from_volume(instance) && device.boot_index != 0 ? 1 : 0; n < kMostDevices; ++n) {
     std::string name = prefix + static_cast<char>('a' + n);
     if (!taken.contains(name)) return name;
   }

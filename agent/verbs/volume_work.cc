@@ -7,6 +7,7 @@
 
 #include "agent/domainxml/disk_device.h"
 #include "agent/runtime/fault_point.h"
+#include "agent/verbs/volume_connections.h"
 #include "agent/verbs/volume_disks.h"
 #include "agent/verbs/volume_records.h"
 #include "drivers/files/durable_file.h"
@@ -105,6 +106,7 @@ Result<void> VolumeWork::recover() {
     }
     return {};
   }));
+  CA_TRY_VOID(remove_stray_keys(s_));
   for (const auto& volume : s_.store.all<Volume>()) {
     if (unfinished(volume->status) && volume->attachments.empty()) work_on(volume->id);
   }

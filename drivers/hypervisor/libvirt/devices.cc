@@ -22,17 +22,12 @@ std::string text_of(const pugi::xml_document& document) {
   return text.str();
 }
 
-// https://libvirt.org/formatbackup.html: mode push; disks that are not named are left out.
-std::string backup_xml(const std::string& target, const std::string& path) {
+std::string copy_xml(const std::string& path) {
   pugi::xml_document document;
-  auto backup = document.append_child("domainbackup");
-  backup.append_attribute("mode").set_value("push");
-  auto disk = backup.append_child("disks").append_child("disk");
-  disk.append_attribute("name").set_value(target.c_str());
-  disk.append_attribute("backup").set_value("yes");
+  auto disk = document.append_child("disk");
   disk.append_attribute("type").set_value("file");
   disk.append_child("driver").append_attribute("type").set_value("raw");
-  disk.append_child("target").append_attribute("file").set_value(path.c_str());
+  disk.append_child("source").append_attribute("file").set_value(path.c_str());
   return text_of(document);
 }
 
@@ -49,16 +44,6 @@ std::string secret_xml(const Secret& secret) {
   return text_of(document);
 }
 
-// How the job ended, once none runs any more.
-Backup outcome_of(virDomainPtr domain) {
-  int type = VIR_DOMAIN_JOB_NONE;
-  virTypedParameterPtr params = nullptr;
-  int count = 0;
-  if (virDomainGetJobStats(domain, &type, &params, &count, VIR_DOMAIN_JOB_STATS_COMPLETED) < 0) return Backup::kBroken;
-  virTypedParamsFree(params, count);
-  return type == VIR_DOMAIN_JOB_COMPLETED ? Backup::kComplete : Backup::kBroken;
-}
-
 }  // namespace
 
 unsigned scope_flag(DeviceScope scope) { return scope == DeviceScope::kLive ? VIR_DOMAIN_AFFECT_LIVE : VIR_DOMAIN_AFFECT_CONFIG; }
@@ -73,22 +58,27 @@ bool device_is_missing() {
          (text.find("not found") != std::string_view::npos || text.find("no target device") != std::string_view::npos);
 }
 
-Backup back_up_disk(virDomainPtr domain, const std::string& target, const std::string& path, std::chrono::seconds limit) {
-  const std::string xml = backup_xml(target, path);
-  if (virDomainBackupBegin(domain, xml.c_str(), nullptr, VIR_DOMAIN_BACKUP_BEGIN_REUSE_EXTERNAL) < 0) return Backup::kRefused;
+// A mirror rather than a backup job: QEMU keeps what is zero a hole in the target.
+Copy copy_disk(virDomainPtr domain, const std::string& target, const std::string& path, std::chrono::seconds limit) {
+  constexpr unsigned kFlags = VIR_DOMAIN_BLOCK_COPY_REUSE_EXT | VIR_DOMAIN_BLOCK_COPY_TRANSIENT_JOB;
+  if (virDomainBlockCopy(domain, target.c_str(), copy_xml(path).c_str(), nullptr, 0, kFlags) < 0) return Copy::kRefused;
   const auto until = steady_clock::now() + limit;
   milliseconds pause{5};
   while (true) {
-    virDomainJobInfo info{};
-    if (virDomainGetJobInfo(domain, &info) < 0) return Backup::kBroken;
-    if (info.type == VIR_DOMAIN_JOB_NONE) return outcome_of(domain);
+    virDomainBlockJobInfo info{};
+    const int jobs = virDomainGetBlockJobInfo(domain, target.c_str(), &info, 0);
+    if (jobs != 1) return Copy::kBroken;
+    // libvirt tells the end only once the target follows every write.
+    if (info.end > 0 && info.cur == info.end) break;
     if (steady_clock::now() > until) {
-      virDomainAbortJob(domain);
-      return Backup::kTooLate;
+      virDomainBlockJobAbort(domain, target.c_str(), 0);
+      return Copy::kTooLate;
     }
     std::this_thread::sleep_for(pause);
     pause = std::min(pause * 2, milliseconds{500});
   }
+  // Ends the mirror and waits for that: the target is the disk as it is now.
+  return virDomainBlockJobAbort(domain, target.c_str(), 0) == 0 ? Copy::kComplete : Copy::kRefused;
 }
 
 bool define_secret(virConnectPtr conn, const Secret& secret) {

@@ -14,9 +14,9 @@ namespace ca::lv {
 // The thread's last error says that the device to detach is not there. Drivers have three codes for it.
 [[nodiscard]] bool device_is_missing();
 
-enum class Backup { kComplete, kRefused, kBroken, kTooLate };
-// Copies a disk as it is at the begin into a raw file that is there, by a backup job, and waits for its end.
-[[nodiscard]] Backup back_up_disk(virDomainPtr domain, const std::string& target, const std::string& path, std::chrono::seconds limit);
+enum class Copy { kComplete, kRefused, kBroken, kTooLate };
+// Copies a disk into a raw file that is there, by a mirror that is ended once it has all: the disk as it is at that moment.
+[[nodiscard]] Copy copy_disk(virDomainPtr domain, const std::string& target, const std::string& path, std::chrono::seconds limit);
 
 [[nodiscard]] bool define_secret(virConnectPtr conn, const Secret& secret);
 [[nodiscard]] bool undefine_secret(virConnectPtr conn, const std::string& id);

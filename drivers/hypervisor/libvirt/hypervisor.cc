@@ -252,14 +252,14 @@ Result<void> LibvirtHypervisor::block_resize(const std::string& uuid, const std:
 Result<void> LibvirtHypervisor::copy_disk(const std::string& uuid, const std::string& target, const std::string& path,
                                           std::chrono::seconds limit) {
   CA_TRY(const Found found, find(uuid));
-  switch (lv::back_up_disk(found.domain.get(), target, path, limit)) {
-    case lv::Backup::kComplete: return {};
-    case lv::Backup::kTooLate:
+  switch (lv::copy_disk(found.domain.get(), target, path, limit)) {
+    case lv::Copy::kComplete: return {};
+    case lv::Copy::kTooLate:
       return fail(Code::kTimeout, "copying disk " + target + " of domain " + uuid + " did not end within " + std::to_string(limit.count()) + " s");
-    case lv::Backup::kBroken:
+    case lv::Copy::kBroken:
       return fail(Code::kExternal, "QEMU did not copy disk " + target + " of domain " + uuid + " to its end",
                   "look at the domain's log in /var/log/libvirt/qemu, then order it again");
-    case lv::Backup::kRefused: break;
+    case lv::Copy::kRefused: break;
   }
   return order_failed(found, "cannot copy disk " + target + " of domain " + uuid);
 }
