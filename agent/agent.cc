@@ -123,7 +123,8 @@ struct Agent::Parts {
 };
 
 Result<void> Agent::Parts::make_folders() const {
-  for (const std::string& folder : {config.instances_path, paths.base_dir(), paths.locks_dir(), config.data_path, paths.image_store(), config.volumes_path}) {
+  for (const std::string& folder :
+       {config.instances_path, paths.base_dir(), paths.locks_dir(), config.data_path, paths.image_store(), config.volumes_path}) {
     if (auto made = make_directories(folder); !made) {
       return wrap(std::move(made).error(), "cannot make " + folder, "make it, owned by the agent's user");
     }
@@ -252,6 +253,7 @@ Result<void> Agent::start() {
   CA_TRY(const std::string token, load_or_make_token(p.paths.token_file()));
   p.restore_claims();
   p.forget_half_uploads();
+  CA_TRY_VOID(p.volume_work->recover());
   if (auto removed = p.images->remove_unfinished(); !removed) {
     spdlog::warn("what an unfinished fetch left can't be removed: {}; {}", removed.error().chain(), removed.error().action());
   }
@@ -274,7 +276,6 @@ Result<void> Agent::start() {
   p.connect();
   p.look_after_images();
   CA_TRY(const std::size_t resumed, p.journal->recover());
-  CA_TRY_VOID(p.volume_work->recover());
   p.bus->start(*p.dispatcher);
   spdlog::info("compute-agent {} serves host {} on {}:{}, {} instances, {} operations resumed", COMPUTE_AGENT_VERSION, p.config.host,
                p.config.api_listen, p.config.api_port, p.store->count<Instance>(), resumed);

@@ -41,7 +41,19 @@ struct DomainSeen {
 };
 
 struct DomainEvent {
-  enum class Kind { kDefined, kUndefined, kStarted, kSuspended, kResumed, kStopped, kShutdown, kCrashed, kRebooted, kDeviceRemoved, kDeviceRemovalFailed };
+  enum class Kind {
+    kDefined,
+    kUndefined,
+    kStarted,
+    kSuspended,
+    kResumed,
+    kStopped,
+    kShutdown,
+    kCrashed,
+    kRebooted,
+    kDeviceRemoved,
+    kDeviceRemovalFailed
+  };
   std::string uuid;
   std::string name;
   Kind kind = Kind::kDefined;

@@ -74,9 +74,7 @@ std::string Paths::secrets_dir() const { return data_ + "/secrets"; }
 
 std::string Paths::volume_secret(const Uuid& volume) const { return secrets_dir() + "/" + checked(volume); }
 
-std::string Paths::nfs_mount(const std::string& export_address) const {
-  return nfs_mounts_ + "/" + digest_hex(export_address, EVP_md5());
-}
+std::string Paths::nfs_mount(const std::string& export_address) const { return nfs_mounts_ + "/" + digest_hex(export_address, EVP_md5()); }
 
 std::string Paths::stored_image(const Uuid& image_id) const { return image_store() + "/" + checked(image_id); }
 

@@ -59,7 +59,10 @@ constexpr Positional kNewServer[] = {{.name = "<server-name>", .help = "New serv
 constexpr Option kCreateOptions[] = {
     {.names = "--flavor", .metavar = "<flavor>", .help = "Create server with this flavor (name or ID)", .required = true},
     {.names = "--image", .metavar = "<image>", .help = "Create server boot disk from this image (name or ID)", .exclusive = "boot"},
-    {.names = "--volume", .metavar = "<volume>", .help = "Create server using this volume as the boot disk (name or ID)", .exclusive = "boot"},
+    {.names = "--volume",
+     .metavar = "<volume>",
+     .help = "Create server using this volume as the boot disk (name or ID)",
+     .exclusive = "boot"},
     {.names = "--boot-from-volume",
      .metavar = "<volume-size>",
      .help = "Create a volume of this size in GB from --image and boot from it",

@@ -12,8 +12,9 @@
 namespace ca::ctl {
 namespace {
 
-constexpr std::array<std::string_view, 11> kKeys{"uuid",         "source_type", "destination_type", "disk_bus",  "device_type",          "device_name",
-                                                 "volume_size", "guest_format", "boot_index",       "tag",       "delete_on_termination"};
+constexpr std::array<std::string_view, 11> kKeys{"uuid",        "source_type", "destination_type",     "disk_bus",
+                                                 "device_type", "device_name", "volume_size",          "guest_format",
+                                                 "boot_index",  "tag",         "delete_on_termination"};
 
 std::vector<std::pair<std::string, std::string>> parts_of(const std::string& value) {
   std::vector<std::pair<std::string, std::string>> parts;
@@ -85,7 +86,11 @@ Result<void> add_block_devices(Api& api, Json& server, const Args& args) {
     if (!server.contains("imageRef")) {
       return fail(Code::kInvalid, "An image (--image) is required to create a boot volume from (--boot-from-volume)", "give --image, too");
     }
-    mapping.push_back({{"uuid", server["imageRef"]}, {"source_type", "image"}, {"destination_type", "volume"}, {"boot_index", 0}, {"volume_size", *size}});
+    mapping.push_back({{"uuid", server["imageRef"]},
+                       {"source_type", "image"},
+                       {"destination_type", "volume"},
+                       {"boot_index", 0},
+                       {"volume_size", *size}});
     server["imageRef"] = "";
   }
   for (const std::string& value : args.all("block-device")) {

@@ -25,8 +25,9 @@ Result<Output> run_add(Context& context, const Args& args) {
   if (args.has("enable-delete-on-termination") || args.has("disable-delete-on-termination")) {
     attachment["delete_on_termination"] = args.has("enable-delete-on-termination");
   }
-  CA_TRY(const Json made, context.api.record({.method = "POST", .path = attachments_of(server), .body = Json{{"volumeAttachment", std::move(attachment)}}},
-                                             "volumeAttachment"));
+  CA_TRY(const Json made,
+         context.api.record({.method = "POST", .path = attachments_of(server), .body = Json{{"volumeAttachment", std::move(attachment)}}},
+                            "volumeAttachment"));
   Details details;
   details.add("ID", plain_cell(member_or_empty(made, "id")));
   details.add("Server ID", plain_cell(member_or_empty(made, "serverId")));
@@ -74,7 +75,9 @@ constexpr Option kAddOptions[] = {
     {.names = "--device", .metavar = "<device>", .help = "Server internal device name for volume; default: the next free one"},
     {.names = "--tag", .metavar = "<tag>", .help = "Tag for the attached volume, told by the config drive"},
     {.names = "--enable-delete-on-termination", .help = "Delete the volume when the server is destroyed", .exclusive = "termination"},
-    {.names = "--disable-delete-on-termination", .help = "Do not delete the volume when the server is destroyed (default)", .exclusive = "termination"},
+    {.names = "--disable-delete-on-termination",
+     .help = "Do not delete the volume when the server is destroyed (default)",
+     .exclusive = "termination"},
 };
 constexpr Option kSetOptions[] = {
     {.names = "--delete-on-termination", .help = "Delete the volume when the server is destroyed", .exclusive = "termination"},

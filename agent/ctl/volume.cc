@@ -75,7 +75,9 @@ Result<Output> run_volume_create(Context& context, const Args& args) {
   if (const auto size = args.number("size")) volume["size"] = *size;
   if (args.has("multi-attach")) volume["multiattach"] = true;
   if (args.has("property")) volume["metadata"] = object_of(args.pairs("property"));
-  CA_TRY(const Json made, context.api.record({.method = "POST", .service = Service::kVolume, .path = "/volumes", .body = Json{{"volume", std::move(volume)}}}, "volume"));
+  CA_TRY(const Json made,
+         context.api.record(
+             {.method = "POST", .service = Service::kVolume, .path = "/volumes", .body = Json{{"volume", std::move(volume)}}}, "volume"));
   CA_TRY_VOID(set_flags(context.api, made, args));
   return Output(volume_details(made));
 }
@@ -116,7 +118,8 @@ Result<Output> run_volume_set(Context& context, const Args& args) {
     if (const auto value = args.get(name)) changes[name] = *value;
   }
   if (!changes.empty()) {
-    CA_TRY_VOID(context.api.send({.method = "PUT", .service = Service::kVolume, .path = path_to(volume), .body = Json{{"volume", std::move(changes)}}}));
+    CA_TRY_VOID(context.api.send(
+        {.method = "PUT", .service = Service::kVolume, .path = path_to(volume), .body = Json{{"volume", std::move(changes)}}}));
   }
   if (args.has("property")) {
     CA_TRY_VOID(context.api.send({.method = "POST",
@@ -133,7 +136,8 @@ Result<Output> run_volume_set(Context& context, const Args& args) {
 Result<Output> run_volume_unset(Context& context, const Args& args) {
   CA_TRY(const Json volume, find_volume(context.api, args.text("<volume>")));
   for (const std::string& key : args.all("property")) {
-    CA_TRY_VOID(context.api.send({.method = "DELETE", .service = Service::kVolume, .path = path_to(volume, "/metadata/") + percent_encode(key)}));
+    CA_TRY_VOID(
+        context.api.send({.method = "DELETE", .service = Service::kVolume, .path = path_to(volume, "/metadata/") + percent_encode(key)}));
   }
   return Output{};
 }
@@ -153,7 +157,10 @@ constexpr Option kReadOnly{.names = "--read-only", .help = "Set volume to read-o
 constexpr Option kReadWrite{.names = "--read-write", .help = "Set volume to read-write access mode", .exclusive = "access"};
 
 constexpr Option kCreateOptions[] = {
-    {.names = "--size", .metavar = "<size>", .help = "Volume size in GB (required unless --snapshot or --source is specified)", .type = ArgType::kNotNegative},
+    {.names = "--size",
+     .metavar = "<size>",
+     .help = "Volume size in GB (required unless --snapshot or --source is specified)",
+     .type = ArgType::kNotNegative},
     {.names = "--type", .metavar = "<volume-type>", .help = "Set the type of volume"},
     {.names = "--image", .metavar = "<image>", .help = "Use <image> as source of volume (name or ID)", .exclusive = "source"},
     {.names = "--snapshot", .metavar = "<snapshot>", .help = "Use <snapshot> as source of volume (name or ID)", .exclusive = "source"},
@@ -178,7 +185,10 @@ constexpr Option kSetOptions[] = {
     {.names = "--size", .metavar = "<size>", .help = "Extend volume size in GB; a running guest is told", .type = ArgType::kNotNegative},
     {.names = "--description", .metavar = "<description>", .help = "New volume description"},
     kProperty,
-    {.names = "--state", .metavar = "<state>", .help = "New volume state, for a volume whose work failed", .choices = "available error in-use"},
+    {.names = "--state",
+     .metavar = "<state>",
+     .help = "New volume state, for a volume whose work failed",
+     .choices = "available error in-use"},
     kBootable,
     kNonBootable,
     kReadOnly,

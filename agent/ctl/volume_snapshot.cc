@@ -22,7 +22,9 @@ Result<Output> run_create(Context& context, const Args& args) {
   if (const auto description = args.get("description")) snapshot["description"] = *description;
   if (args.has("property")) snapshot["metadata"] = object_of(args.pairs("property"));
   CA_TRY(const Json made,
-         context.api.record({.method = "POST", .service = Service::kVolume, .path = "/snapshots", .body = Json{{"snapshot", std::move(snapshot)}}}, "snapshot"));
+         context.api.record(
+             {.method = "POST", .service = Service::kVolume, .path = "/snapshots", .body = Json{{"snapshot", std::move(snapshot)}}},
+             "snapshot"));
   return Output(snapshot_details(made));
 }
 
@@ -45,7 +47,8 @@ Result<Output> run_list(Context& context, const Args& args) {
   }
   CA_TRY(const auto snapshots, context.api.list({.service = Service::kVolume, .path = "/snapshots/detail", .query = query}, "snapshots"));
   std::vector<ColumnOf> columns{{"ID", "id"}, {"Name", "name"}, {"Description", "description"}, {"Status", "status"}, {"Size", "size"}};
-  if (args.has("long")) columns.insert(columns.end(), {{"Created At", "created_at"}, {"Volume", "volume_id"}, {"Properties", "metadata", &dict_cell}});
+  if (args.has("long"))
+    columns.insert(columns.end(), {{"Created At", "created_at"}, {"Volume", "volume_id"}, {"Properties", "metadata", &dict_cell}});
   return Output(listing_of(columns, snapshots));
 }
 
@@ -64,7 +67,8 @@ Result<Output> run_set(Context& context, const Args& args) {
     changes["metadata"] = member_or_empty(snapshot, "metadata");
     for (const auto& [key, value] : args.pairs("property")) changes["metadata"][key] = value;
   }
-  CA_TRY_VOID(context.api.send({.method = "PUT", .service = Service::kVolume, .path = path_to(snapshot), .body = Json{{"snapshot", std::move(changes)}}}));
+  CA_TRY_VOID(context.api.send(
+      {.method = "PUT", .service = Service::kVolume, .path = path_to(snapshot), .body = Json{{"snapshot", std::move(changes)}}}));
   return Output{};
 }
 
@@ -72,8 +76,11 @@ constexpr Positional kNewSnapshot[] = {{.name = "<snapshot-name>", .help = "Name
 constexpr Positional kSnapshot[] = {{.name = "<snapshot>", .help = "Snapshot (name or ID)"}};
 constexpr Positional kSnapshots[] = {{.name = "<snapshot>", .help = "Snapshot(s) (name or ID)", .many = true}};
 
-constexpr Option kProperty{
-    .names = "--property", .metavar = "<key=value>", .help = "Set a property on this snapshot (repeat option to set multiple properties)", .type = ArgType::kKeyValue, .repeat = true};
+constexpr Option kProperty{.names = "--property",
+                           .metavar = "<key=value>",
+                           .help = "Set a property on this snapshot (repeat option to set multiple properties)",
+                           .type = ArgType::kKeyValue,
+                           .repeat = true};
 
 constexpr Option kCreateOptions[] = {
     {.names = "--volume", .metavar = "<volume>", .help = "Volume to snapshot (name or ID) (default is <snapshot-name>)"},
@@ -83,7 +90,10 @@ constexpr Option kCreateOptions[] = {
 };
 constexpr Option kListOptions[] = {
     {.names = "--name", .metavar = "<name>", .help = "Filters results by a name"},
-    {.names = "--status", .metavar = "<status>", .help = "Filters results by a status", .choices = "available error creating deleting error_deleting"},
+    {.names = "--status",
+     .metavar = "<status>",
+     .help = "Filters results by a status",
+     .choices = "available error creating deleting error_deleting"},
     {.names = "--volume", .metavar = "<volume>", .help = "Filters results by a volume (name or ID)"},
     {.names = "--long", .help = "List additional fields in output"},
 };

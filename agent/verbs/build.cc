@@ -113,9 +113,15 @@ Verb build_and_run_instance(Services& s) {
   verb.action = "create";
   verb.order = Order::kBuild;
   verb.at_once = static_cast<std::size_t>(s.config.max_concurrent_builds);
-  verb.steps = {claim_step(s),        allocate_ports_step(s),      fetch_image_step(s),
-                make_volumes_step(s), create_disk_step(s),  create_config_drive_step(s), with_task(plug_ports_step(s), TaskState::kSpawning),
-                define_step(s, true), start_step(s, true)};
+  verb.steps = {claim_step(s),
+                allocate_ports_step(s),
+                fetch_image_step(s),
+                make_volumes_step(s),
+                create_disk_step(s),
+                create_config_drive_step(s),
+                with_task(plug_ports_step(s), TaskState::kSpawning),
+                define_step(s, true),
+                start_step(s, true)};
   verb.accept = [&s](const Message& message, Tx& tx) { return accept_build(s.config, message, tx); };
   verb.on_success = [](Tx& tx, Instance& record) -> Result<void> {
     record.vm_state = VmState::kActive;

@@ -18,7 +18,8 @@ constexpr std::size_t kLongestKey = 4096;
 Result<Json> info_of(const Volume& volume) {
   Json info = Json::parse(volume.connection_info, nullptr, false);
   if (!info.is_object() || !info.contains("data") || !info.at("data").is_object()) {
-    return fail(Code::kInternal, fmt::format("the connection of volume {} can't be read", volume.id), "delete the volume and connect it again");
+    return fail(Code::kInternal, fmt::format("the connection of volume {} can't be read", volume.id),
+                "delete the volume and connect it again");
   }
   return info;
 }
@@ -67,12 +68,14 @@ bool is_block_device(const std::string& path) {
 
 Result<void> check_there(const Volume& volume, const DiskSource& source) {
   if (source.kind == DiskSource::Kind::kBlock && !is_block_device(source.path)) {
-    return fail(Code::kNotFound, fmt::format("{} of volume {} is no block device of this host", source.path, volume.id), "make it, then order this again");
+    return fail(Code::kNotFound, fmt::format("{} of volume {} is no block device of this host", source.path, volume.id),
+                "make it, then order this again");
   }
   if (source.kind != DiskSource::Kind::kFile) return {};
   CA_TRY(const bool there, regular_file_exists(source.path));
   if (there) return {};
-  return fail(Code::kNotFound, fmt::format("the file {} of volume {} is not there", source.path, volume.id), "mount its export there, then order this again");
+  return fail(Code::kNotFound, fmt::format("the file {} of volume {} is not there", source.path, volume.id),
+              "mount its export there, then order this again");
 }
 
 std::string usage_name(const Volume& volume, const DiskSource& source) { return fmt::format("{} ({})", source.path, volume.id); }
@@ -126,7 +129,8 @@ Result<DiskSource> connected_source(const Services& s, const Volume& volume) {
       return source;
     }
   } catch (const Json::exception& e) {
-    return fail(Code::kInternal, fmt::format("the connection of volume {} lacks something: {}", volume.id, e.what()), "delete the volume and connect it again");
+    return fail(Code::kInternal, fmt::format("the connection of volume {} lacks something: {}", volume.id, e.what()),
+                "delete the volume and connect it again");
   }
   return fail(Code::kInvalid, fmt::format("driver_volume_type '{:.40}' is not known; known are iscsi, rbd, local, nfs", type));
 }

@@ -13,7 +13,8 @@ namespace {
 Result<VolumeBackend*> volume_backend(Services& s, const Volume& volume) {
   const auto found = s.volumes.backends.find(volume.backend);
   if (found == s.volumes.backends.end()) {
-    return fail(Code::kUnavailable, fmt::format("volume {} lies in back end '{}', which this agent does not have", volume.id, volume.backend),
+    return fail(Code::kUnavailable,
+                fmt::format("volume {} lies in back end '{}', which this agent does not have", volume.id, volume.backend),
                 "start the agent with the configuration that the volume was made with");
   }
   return found->second.get();

@@ -52,7 +52,8 @@ bool boots_from_volume(const Instance& instance) {
 }
 
 const BlockDevice* volume_device(const Instance& instance, const Uuid& volume) {
-  const auto found = std::ranges::find_if(instance.block_devices, [&](const BlockDevice& d) { return is_volume(d) && d.volume_id == volume; });
+  const auto found =
+      std::ranges::find_if(instance.block_devices, [&](const BlockDevice& d) { return is_volume(d) && d.volume_id == volume; });
   return found == instance.block_devices.end() ? nullptr : &*found;
 }
 
@@ -85,11 +86,13 @@ Result<std::string> choose_device_name(Tx& tx, const Config& config, const Insta
     const std::string wanted = device.device_name.starts_with("/dev/") ? device.device_name : "/dev/" + device.device_name;
     const bool fits = wanted.size() == prefix.size() + 1 && wanted.starts_with(prefix) && wanted.back() >= 'a' && wanted.back() <= 'z';
     if (!fits) {
-      return fail(Code::kInvalid, fmt::format("The supplied device path ({:.64}) is invalid: on bus {} it is {}a to {}z", wanted, bus, prefix, prefix),
+      return fail(Code::kInvalid,
+                  fmt::format("The supplied device path ({:.64}) is invalid: on bus {} it is {}a to {}z", wanted, bus, prefix, prefix),
                   "leave the device out: the next free one is chosen");
     }
     if (taken.contains(wanted)) {
-      return fail(Code::kConflict, fmt::format("The supplied device path ({}) is in use.", wanted), "leave the device out: the next free one is chosen");
+      return fail(Code::kConflict, fmt::format("The supplied device path ({}) is in use.", wanted),
+                  "leave the device out: the next free one is chosen");
     }
     return wanted;
   }
@@ -98,14 +101,16 @@ Result<std::string> choose_device_name(Tx& tx, const Config& config, const Insta
     std::string name = prefix + static_cast<char>('a' + n);
     if (!taken.contains(name)) return name;
   }
-  return fail(Code::kNoResources, fmt::format("instance {} has no free device name on bus {}", instance.uuid, bus), "detach a volume first");
+  return fail(Code::kNoResources, fmt::format("instance {} has no free device name on bus {}", instance.uuid, bus),
+              "detach a volume first");
 }
 
 Result<void> reserve_volume(Tx& tx, const Config& config, const Instance& instance, const BlockDevice& device) {
   CA_TRY(Volume volume, get_volume(tx, device.volume_id));
   if (const auto* mine = attachment_of(volume, instance.uuid)) {
     if (mine->id == device.id) return {};
-    return fail(Code::kInvalid, fmt::format("volume {} is attached to instance {} already, as {}", volume.id, instance.uuid, mine->device_name));
+    return fail(Code::kInvalid,
+                fmt::format("volume {} is attached to instance {} already, as {}", volume.id, instance.uuid, mine->device_name));
   }
   const bool shared = volume.status == "in-use" && volume.multiattach;
   if (volume.status != "available" && !shared) {
@@ -128,7 +133,8 @@ Result<void> reserve_volume(Tx& tx, const Config& config, const Instance& instan
 Result<void> record_attached(Tx& tx, Instance& record, const BlockDevice& device) {
   CA_TRY(Volume volume, get_volume(tx, device.volume_id));
   const auto attachment = std::ranges::find(volume.attachments, record.uuid, &VolumeAttachment::instance_uuid);
-  if (attachment == volume.attachments.end()) return fail(Code::kInternal, "volume " + volume.id + " was not reserved", "report this defect");
+  if (attachment == volume.attachments.end())
+    return fail(Code::kInternal, "volume " + volume.id + " was not reserved", "report this defect");
   attachment->attached_us = tx.now_us();
   volume.status = "in-use";
   BlockDevice mine = device;

@@ -26,7 +26,8 @@ Result<void> release_all(Services& s, Tx& tx, Instance& record) {
 Result<void> disconnect_all(Services& s, const Instance& instance) {
   for (const auto& volume : s.store.all<Volume>()) {
     if (attachment_of(*volume, instance.uuid) == nullptr || volume->attachments.size() > 1) continue;
-    if (auto done = disconnect_volume(s, *volume); !done) return wrap(std::move(done).error(), fmt::format("volume {} can't be disconnected", volume->id));
+    if (auto done = disconnect_volume(s, *volume); !done)
+      return wrap(std::move(done).error(), fmt::format("volume {} can't be disconnected", volume->id));
   }
   return {};
 }

@@ -47,10 +47,12 @@ Result<VolumeSpec> volume_spec(Services& s, const Volume& volume) {
   spec.source_volume_id = volume.source_volume_id;
   if (volume.image_id.empty()) return spec;
   const auto image = s.store.get<ImageMeta>(volume.image_id);
-  if (!image) return fail(Code::kNotFound, fmt::format("Image {} could not be found.", volume.image_id), "`computectl image list` shows the images");
+  if (!image)
+    return fail(Code::kNotFound, fmt::format("Image {} could not be found.", volume.image_id), "`computectl image list` shows the images");
   CA_TRY(const BaseImage base, s.images.fetch(*image));
   if (base.format != DiskFormat::kRaw) {
-    return fail(Code::kInvalid, fmt::format("image {} is kept as {}, and a volume is made of a raw base", image->id, to_string(base.format)),
+    return fail(Code::kInvalid,
+                fmt::format("image {} is kept as {}, and a volume is made of a raw base", image->id, to_string(base.format)),
                 "set force_raw_images = true, or use a raw image");
   }
   spec.image_path = base.path;
@@ -130,7 +132,7 @@ Result<VolumeBackend*> VolumeWork::backend(const Volume& volume) {
 }
 
 Result<void> VolumeWork::create(const Volume& volume) {
-  CA_TRY(VolumeBackend * const store, backend(volume));
+  CA_TRY(VolumeBackend* const store, backend(volume));
   CA_TRY(const VolumeSpec spec, volume_spec(s_, volume));
   CA_TRY_VOID(fault::hit("volume/create:before"));
   CA_TRY_VOID(store->create(spec));
@@ -146,14 +148,14 @@ Result<void> VolumeWork::carry_out(const Volume& volume) {
       CA_TRY_VOID(disconnect_volume(s_, volume));
       CA_TRY_VOID(remove_file(s_.paths.volume_secret(volume.id)));
     } else {
-      CA_TRY(VolumeBackend * const store, backend(volume));
+      CA_TRY(VolumeBackend* const store, backend(volume));
       CA_TRY_VOID(store->remove(volume.id));
     }
     CA_TRY_VOID(fault::hit("volume/delete:ran"));
     return s_.store.write(Durability::kFsync, [&](Tx& tx) { return tx.erase<Volume>(volume.id); });
   }
   if (volume.status != "extending" || !volume.attachments.empty()) return {};
-  CA_TRY(VolumeBackend * const store, backend(volume));
+  CA_TRY(VolumeBackend* const store, backend(volume));
   CA_TRY_VOID(fault::hit("volume/extend:before"));
   CA_TRY_VOID(store->extend(volume.id, volume.size_gib * kBytesOfGib));
   CA_TRY_VOID(fault::hit("volume/extend:ran"));
@@ -162,7 +164,7 @@ Result<void> VolumeWork::carry_out(const Volume& volume) {
 
 // A running guest's writes would tear a plain copy; its QEMU gives the volume as it is at one moment.
 Result<void> VolumeWork::copy_from_guest(const Volume& volume, const VolumeSnapshot& snapshot) {
-  CA_TRY(VolumeBackend * const store, backend(volume));
+  CA_TRY(VolumeBackend* const store, backend(volume));
   CA_TRY(const auto path, store->begin_live_snapshot(snapshot.id, volume.id));
   if (!path) return store->create_snapshot(snapshot.id, volume.id);
   for (const VolumeAttachment& attachment : volume.attachments) {
@@ -182,7 +184,7 @@ Result<void> VolumeWork::copy_from_guest(const Volume& volume, const VolumeSnaps
 Result<void> VolumeWork::snapshot_content(const VolumeSnapshot& snapshot) {
   const auto volume = s_.store.get<Volume>(snapshot.volume_id);
   if (!volume) return fail(Code::kNotFound, fmt::format("Volume {} could not be found.", snapshot.volume_id));
-  CA_TRY(VolumeBackend * const store, backend(*volume));
+  CA_TRY(VolumeBackend* const store, backend(*volume));
   return volume->attachments.empty() ? store->create_snapshot(snapshot.id, volume->id) : copy_from_guest(*volume, snapshot);
 }
 
@@ -196,7 +198,7 @@ Result<void> VolumeWork::carry_out(const VolumeSnapshot& snapshot) {
   if (snapshot.status != "deleting") return {};
   const auto volume = s_.store.get<Volume>(snapshot.volume_id);
   if (volume) {
-    CA_TRY(VolumeBackend * const store, backend(*volume));
+    CA_TRY(VolumeBackend* const store, backend(*volume));
     CA_TRY_VOID(fault::hit("snapshot/delete:before"));
     CA_TRY_VOID(store->remove_snapshot(snapshot.id, volume->id));
     CA_TRY_VOID(fault::hit("snapshot/delete:ran"));
@@ -212,7 +214,7 @@ Result<void> VolumeWork::give_up(const Uuid& id, const Error& error) {
   }
   std::int64_t real_bytes = 0;
   if (const auto volume = s_.store.get<Volume>(id); volume && volume->status == "extending") {
-    CA_TRY(VolumeBackend * const store, backend(*volume));
+    CA_TRY(VolumeBackend* const store, backend(*volume));
     if (const auto bytes = store->size(id); bytes && *bytes) real_bytes = **bytes;
   }
   return finish(s_.store, id, [&](Volume& volume) {

@@ -193,7 +193,8 @@ Step tell_size_step(Services& s) {
     const Uuid id = volume_of(ctx.op().args);
     const auto gib = ctx.op().args.at("new_size").get<std::int64_t>();
     auto done = resize_disk(s, ctx.instance().uuid, id, gib * kBytesOfGib);
-    if (!done) return wrap(std::move(done).error(), fmt::format("the guest of {} can't be told that volume {} has grown", ctx.instance().uuid, id));
+    if (!done)
+      return wrap(std::move(done).error(), fmt::format("the guest of {} can't be told that volume {} has grown", ctx.instance().uuid, id));
     ctx.on_commit([id, gib](Tx& tx, Instance&) -> Result<void> {
       CA_TRY(Volume volume, get_volume(tx, id));
       volume.size_gib = gib;

@@ -44,7 +44,8 @@ Result<ImageMeta> find_image(ApiServices& s, const Json& server) {
   if (const Json* root = root_volume_entry(server)) return image_of_root(s, *root);
   const std::string id = server.value("imageRef", "");
   if (id.empty()) {
-    return fail(Code::kInvalid, "Invalid input: neither an image nor a volume to boot from is given", "give imageRef (--image) or a volume (--volume)");
+    return fail(Code::kInvalid, "Invalid input: neither an image nor a volume to boot from is given",
+                "give imageRef (--image) or a volume (--volume)");
   }
   const auto image = s.verbs.store.get<ImageMeta>(id);
   if (!image) return fail(Code::kInvalid, fmt::format("Image {} could not be found.", id), "`computectl image list` shows the images");
@@ -169,7 +170,8 @@ Result<void> fill_block_devices(ApiServices& s, const Json& server, Instance& in
     } else if (local) {
       instance.block_devices.push_back(*std::move(local));
     } else if (!repeats_image(entry, instance.image.id)) {
-      return fail(Code::kInvalid, "Invalid input: block_device_mapping_v2 knows volumes, blank local disks, and the image that the server is made of");
+      return fail(Code::kInvalid,
+                  "Invalid input: block_device_mapping_v2 knows volumes, blank local disks, and the image that the server is made of");
     }
   }
   CA_TRY_VOID(planned_disks(s.verbs, instance));

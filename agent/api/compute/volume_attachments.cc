@@ -25,7 +25,8 @@ Json attachment_view(const Uuid& server, const BlockDevice& device) {
 Result<std::shared_ptr<const Instance>> find_server(ApiServices& s, const ApiRequest& request) {
   auto instance = s.verbs.store.get<Instance>(request.param("id"));
   if (!instance) {
-    return fail(Code::kNotFound, fmt::format("Instance {} could not be found.", request.param("id")), "`computectl server list` shows the instances");
+    return fail(Code::kNotFound, fmt::format("Instance {} could not be found.", request.param("id")),
+                "`computectl server list` shows the instances");
   }
   return instance;
 }
@@ -85,12 +86,12 @@ Result<ApiResponse> update(ApiServices& s, const ApiRequest& request) {
   CA_TRY(const Json body, checked_body(s, request, "volume_attach_update"));
   const Json& given = body.at("volumeAttachment");
   const Uuid id = request.param("volume_id");
-  if (given.at("volumeId") != id) return fail(Code::kInvalid, "a volume can't be swapped for another", "detach the one and attach the other");
+  if (given.at("volumeId") != id)
+    return fail(Code::kInvalid, "a volume can't be swapped for another", "detach the one and attach the other");
   CA_TRY_VOID(find_server(s, request));
   CA_TRY_VOID(s.verbs.store.write(Durability::kFsync, [&](Tx& tx) -> Result<void> {
     CA_TRY(Instance record, tx.get<Instance>(request.param("id")));
-    const auto device =
-        std::ranges::find_if(record.block_devices, [&](const BlockDevice& d) { return is_volume(d) && d.volume_id == id; });
+    const auto device = std::ranges::find_if(record.block_devices, [&](const BlockDevice& d) { return is_volume(d) && d.volume_id == id; });
     if (device == record.block_devices.end()) return no_attachment(record.uuid, id);
     if (given.contains("delete_on_termination")) device->delete_on_termination = given.at("delete_on_termination");
     record.updated_us = tx.now_us();
@@ -124,7 +125,8 @@ Result<ApiResponse> detach(ApiServices& s, const ApiRequest& request) {
     }
     CA_TRY_VOID(check_order(Order::kDetachVolume, record.vm_state, record.task_state, record.uuid));
     if (volume.status != "in-use") {
-      return fail(Code::kInvalid, fmt::format("Invalid volume: Unable to detach volume. Volume {} status must be 'in-use', and is '{}'.", id, volume.status));
+      return fail(Code::kInvalid, fmt::format("Invalid volume: Unable to detach volume. Volume {} status must be 'in-use', and is '{}'.",
+                                              id, volume.status));
     }
     CA_TRY_VOID(check_not_read(tx, id));
     volume.status = "detaching";

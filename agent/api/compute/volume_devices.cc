@@ -53,7 +53,8 @@ Result<void> from_volume(ApiServices& s, const Json& entry, BlockDevice& device)
   const auto volume = s.verbs.store.get<Volume>(device.volume_id);
   if (!volume) return fail(Code::kInvalid, fmt::format("Block Device Mapping is Invalid: failed to get volume {}.", device.volume_id));
   if (device.boot_index == 0 && !volume->bootable) {
-    return fail(Code::kInvalid, fmt::format("Block Device {} is not bootable.", device.volume_id), "`computectl volume set --bootable` marks it so");
+    return fail(Code::kInvalid, fmt::format("Block Device {} is not bootable.", device.volume_id),
+                "`computectl volume set --bootable` marks it so");
   }
   device.size_gib = volume->size_gib;
   return {};
@@ -68,7 +69,8 @@ Result<void> from_image(ApiServices& s, const Json& entry, BlockDevice& device) 
   }
   const std::int64_t least = std::max((image->virtual_size_bytes + kBytesOfGib - 1) / kBytesOfGib, image->min_disk_gib);
   if (device.size_gib < std::max<std::int64_t>(least, 1)) {
-    return fail(Code::kInvalid, fmt::format("Volume size of {} GB is smaller than the {} GB that image {} needs", device.size_gib, least, image->id),
+    return fail(Code::kInvalid,
+                fmt::format("Volume size of {} GB is smaller than the {} GB that image {} needs", device.size_gib, least, image->id),
                 "give a larger volume_size");
   }
   return {};
@@ -83,7 +85,8 @@ Result<void> from_snapshot(ApiServices& s, const Json& entry, BlockDevice& devic
   }
   if (device.size_gib == 0) device.size_gib = snapshot->size_gib;
   if (device.size_gib >= snapshot->size_gib) return {};
-  return fail(Code::kInvalid, fmt::format("Volume size of {} GB is smaller than the {} GB of snapshot {}", device.size_gib, snapshot->size_gib, snapshot->id));
+  return fail(Code::kInvalid, fmt::format("Volume size of {} GB is smaller than the {} GB of snapshot {}", device.size_gib,
+                                          snapshot->size_gib, snapshot->id));
 }
 
 Result<void> fill_source(ApiServices& s, const Json& entry, BlockDevice& device) {
@@ -92,7 +95,8 @@ Result<void> fill_source(ApiServices& s, const Json& entry, BlockDevice& device)
   device.volume_id = new_uuid();
   if (source == "image") return from_image(s, entry, device);
   if (source == "snapshot") return from_snapshot(s, entry, device);
-  if (source != "blank") return fail(Code::kInvalid, fmt::format("Invalid input: source_type '{:.32}' is none of volume, image, snapshot, blank", source));
+  if (source != "blank")
+    return fail(Code::kInvalid, fmt::format("Invalid input: source_type '{:.32}' is none of volume, image, snapshot, blank", source));
   device.source = BlockSource::kBlank;
   if (device.size_gib > 0 && device.boot_index != 0) return {};
   return fail(Code::kInvalid, "Invalid input: a blank volume needs a volume_size and can't be booted from");
@@ -116,7 +120,8 @@ Result<std::optional<BlockDevice>> ordered_volume(ApiServices& s, const Json& en
   if (std::ranges::find(kBuses, device.disk_bus) == kBuses.end()) {
     return fail(Code::kInvalid, fmt::format("Invalid input: disk_bus '{:.32}' is none of virtio, scsi, sata, ide, usb", device.disk_bus));
   }
-  if (device.tag.size() > 60 || device.device_name.size() > 9) return fail(Code::kInvalid, "Invalid input: tag or device_name of a block device is too long");
+  if (device.tag.size() > 60 || device.device_name.size() > 9)
+    return fail(Code::kInvalid, "Invalid input: tag or device_name of a block device is too long");
   if (const std::string type = text_of(entry, "device_type"); !type.empty() && type != "disk") {
     return fail(Code::kInvalid, fmt::format("Invalid input: device_type '{:.32}' is not supported; volumes are disks", type));
   }

@@ -29,20 +29,22 @@ Json snapshot_view(const VolumeSnapshot& s) {
 Result<VolumeSnapshot> get_snapshot(Tx& tx, const Uuid& id) {
   auto snapshot = tx.get<VolumeSnapshot>(id);
   if (!snapshot && snapshot.error().code == Code::kNotFound) {
-    return fail(Code::kNotFound, fmt::format("Snapshot {} could not be found.", id), "`computectl volume snapshot list` shows the snapshots");
+    return fail(Code::kNotFound, fmt::format("Snapshot {} could not be found.", id),
+                "`computectl volume snapshot list` shows the snapshots");
   }
   return snapshot;
 }
 
 Result<void> check_source(const Volume& volume, bool force) {
   if (volume.backend == "connected") {
-    return fail(Code::kInvalid, fmt::format("Invalid volume: volume {} belongs to another service, which alone can snapshot it", volume.id));
+    return fail(Code::kInvalid,
+                fmt::format("Invalid volume: volume {} belongs to another service, which alone can snapshot it", volume.id));
   }
   if (volume.status == "available" || (force && volume.status == "in-use")) return {};
   const bool attached = volume.status == "in-use";
   return fail(Code::kInvalid,
-              fmt::format("Invalid volume: Volume {} status must be available{}, but current status is: {}.", volume.id, force ? " or in-use" : "",
-                          volume.status),
+              fmt::format("Invalid volume: Volume {} status must be available{}, but current status is: {}.", volume.id,
+                          force ? " or in-use" : "", volume.status),
               attached ? "give --force to snapshot an attached volume, as it is at one moment" : "wait until it is available");
 }
 
@@ -81,7 +83,8 @@ bool wanted(const ApiRequest& request, const VolumeSnapshot& snapshot) {
 Result<ApiResponse> list_snapshots(ApiServices& s, const ApiRequest& request) {
   auto rows = s.verbs.store.all<VolumeSnapshot>();
   std::erase_if(rows, [&](const auto& row) { return !wanted(request, *row); });
-  std::ranges::sort(rows, [](const auto& a, const auto& b) { return a->created_us != b->created_us ? a->created_us > b->created_us : a->id < b->id; });
+  std::ranges::sort(
+      rows, [](const auto& a, const auto& b) { return a->created_us != b->created_us ? a->created_us > b->created_us : a->id < b->id; });
   std::vector<std::string> ids;
   for (const auto& row : rows) ids.push_back(row->id);
   CA_TRY(const Page page, page_of(request, ids));
@@ -132,7 +135,8 @@ Result<ApiResponse> delete_snapshot(ApiServices& s, const ApiRequest& request) {
     CA_TRY(const auto volumes, tx.all<Volume>());
     for (const Volume& volume : volumes) {
       if (volume.snapshot_id != id || volume.status != "creating") continue;
-      return fail(Code::kInvalid, fmt::format("Invalid snapshot: volume {} is being made from snapshot {}", volume.id, id), "wait until that is done");
+      return fail(Code::kInvalid, fmt::format("Invalid snapshot: volume {} is being made from snapshot {}", volume.id, id),
+                  "wait until that is done");
     }
     snapshot.status = "deleting";
     snapshot.updated_us = tx.now_us();

@@ -37,7 +37,8 @@ Result<void> mark_deleted(Tx& tx, const Uuid& id) {
   CA_TRY(const bool snapshots, has_snapshots(tx, id));
   if (snapshots) return fail(Code::kInvalid, fmt::format("Invalid volume: volume {} has snapshots", id), "delete its snapshots first");
   CA_TRY(const bool source, is_source(tx, id));
-  if (source) return fail(Code::kInvalid, fmt::format("Invalid volume: a volume is being made from volume {}", id), "wait until that is done");
+  if (source)
+    return fail(Code::kInvalid, fmt::format("Invalid volume: a volume is being made from volume {}", id), "wait until that is done");
   volume.status = "deleting";
   return put_volume(tx, volume);
 }
@@ -57,11 +58,13 @@ Result<void> order_extension(ApiServices& s, Tx& tx, Volume& volume, std::int64_
     return fail(Code::kInvalid, fmt::format("Invalid volume: volume {} belongs to another service, which alone can extend it", volume.id));
   }
   if (volume.status != "available" && volume.status != "in-use") {
-    return fail(Code::kInvalid, fmt::format("Invalid volume: Volume {} status must be '(available, in-use)' to extend, currently {}.", volume.id, volume.status));
+    return fail(Code::kInvalid, fmt::format("Invalid volume: Volume {} status must be '(available, in-use)' to extend, currently {}.",
+                                            volume.id, volume.status));
   }
   if (new_gib <= volume.size_gib) {
-    return fail(Code::kInvalid, fmt::format("Invalid input received: New size for extend must be greater than current size. (current: {}, extended: {}).",
-                                            volume.size_gib, new_gib));
+    return fail(Code::kInvalid,
+                fmt::format("Invalid input received: New size for extend must be greater than current size. (current: {}, extended: {}).",
+                            volume.size_gib, new_gib));
   }
   volume.fault.clear();
   if (volume.attachments.empty()) volume.size_gib = new_gib;
@@ -70,18 +73,20 @@ Result<void> order_extension(ApiServices& s, Tx& tx, Volume& volume, std::int64_
   for (const VolumeAttachment& attachment : volume.attachments) {
     CA_TRY(const Instance instance, tx.get<Instance>(attachment.instance_uuid));
     CA_TRY_VOID(check_order(Order::kExtendVolume, instance.vm_state, instance.task_state, instance.uuid));
-    CA_TRY_VOID(publish_order(s, tx, "extend_volume", {{"instance", {{"uuid", instance.uuid}}}, {"volume_id", volume.id}, {"new_size", new_gib}},
-                              request_id));
+    CA_TRY_VOID(publish_order(s, tx, "extend_volume",
+                              {{"instance", {{"uuid", instance.uuid}}}, {"volume_id", volume.id}, {"new_size", new_gib}}, request_id));
   }
   return {};
 }
 
 Result<void> reset_status(Tx& tx, Volume& volume, const std::string& status) {
   if ((status == "in-use") == volume.attachments.empty() && status != "error") {
-    return fail(Code::kInvalid, fmt::format("Invalid volume: volume {} has {} attachments and can't be {}", volume.id, volume.attachments.size(), status));
+    return fail(Code::kInvalid,
+                fmt::format("Invalid volume: volume {} has {} attachments and can't be {}", volume.id, volume.attachments.size(), status));
   }
   for (const char* busy : {"creating", "deleting", "extending"}) {
-    if (volume.status == busy) return fail(Code::kInvalid, fmt::format("Invalid volume: the agent is {} volume {}", busy, volume.id), "wait for its end");
+    if (volume.status == busy)
+      return fail(Code::kInvalid, fmt::format("Invalid volume: the agent is {} volume {}", busy, volume.id), "wait for its end");
   }
   volume.status = status;
   volume.fault.clear();
@@ -96,8 +101,9 @@ Result<void> act(ApiServices& s, Tx& tx, const std::string& action, const Json& 
     volume.bootable = body.at("bootable");
   } else {
     if (!volume.attachments.empty()) {
-      return fail(Code::kInvalid, fmt::format("Invalid volume: Volume {} status must be available to update readonly flag, but current status is: {}.",
-                                              volume.id, volume.status));
+      return fail(Code::kInvalid,
+                  fmt::format("Invalid volume: Volume {} status must be available to update readonly flag, but current status is: {}.",
+                              volume.id, volume.status));
     }
     volume.read_only = body.at("readonly");
   }

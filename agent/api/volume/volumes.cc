@@ -15,7 +15,8 @@ constexpr const char* kType = "__DEFAULT__";
 Result<std::shared_ptr<const Volume>> find_volume(ApiServices& s, const ApiRequest& request) {
   auto volume = s.verbs.store.get<Volume>(request.param("id"));
   if (!volume) {
-    return fail(Code::kNotFound, fmt::format("Volume {} could not be found.", request.param("id")), "`computectl volume list` shows the volumes");
+    return fail(Code::kNotFound, fmt::format("Volume {} could not be found.", request.param("id")),
+                "`computectl volume list` shows the volumes");
   }
   return volume;
 }
@@ -24,15 +25,18 @@ std::int64_t gib_of(std::int64_t bytes) { return (bytes + kBytesOfGib - 1) / kBy
 
 Result<void> check_size(const Volume& volume, std::int64_t least_gib, const std::string& source) {
   if (volume.size_gib >= least_gib) return {};
-  return fail(Code::kInvalid, fmt::format("Invalid input received: the size of {} GB is smaller than the {} GB of {}", volume.size_gib, least_gib, source),
+  return fail(Code::kInvalid,
+              fmt::format("Invalid input received: the size of {} GB is smaller than the {} GB of {}", volume.size_gib, least_gib, source),
               fmt::format("give --size {} or more", least_gib));
 }
 
 Result<void> from_image(Tx& tx, Volume& volume) {
   auto image = tx.get<ImageMeta>(volume.image_id);
-  if (!image) return fail(Code::kInvalid, fmt::format("Image {} could not be found.", volume.image_id), "`computectl image list` shows the images");
+  if (!image)
+    return fail(Code::kInvalid, fmt::format("Image {} could not be found.", volume.image_id), "`computectl image list` shows the images");
   if (image->status != ImageStatus::kActive) {
-    return fail(Code::kInvalid, fmt::format("Invalid input received: image {} is not active: its status is {}", image->id, to_string(image->status)));
+    return fail(Code::kInvalid,
+                fmt::format("Invalid input received: image {} is not active: its status is {}", image->id, to_string(image->status)));
   }
   CA_TRY_VOID(check_size(volume, std::max(gib_of(image->virtual_size_bytes), image->min_disk_gib), "image " + image->id));
   volume.bootable = true;
@@ -46,7 +50,8 @@ Result<void> from_snapshot(Tx& tx, Volume& volume) {
   auto snapshot = tx.get<VolumeSnapshot>(volume.snapshot_id);
   if (!snapshot) return fail(Code::kNotFound, fmt::format("Snapshot {} could not be found.", volume.snapshot_id));
   if (snapshot->status != "available") {
-    return fail(Code::kInvalid, fmt::format("Invalid snapshot: snapshot {} status must be available, and is {}", snapshot->id, snapshot->status));
+    return fail(Code::kInvalid,
+                fmt::format("Invalid snapshot: snapshot {} status must be available, and is {}", snapshot->id, snapshot->status));
   }
   if (volume.size_gib == 0) volume.size_gib = snapshot->size_gib;
   CA_TRY_VOID(check_size(volume, snapshot->size_gib, "snapshot " + snapshot->id));
@@ -90,10 +95,12 @@ Result<Volume> ordered_volume(ApiServices& s, const Json& given) {
   if (!type.empty() && type != kType) return fail(Code::kNotFound, fmt::format("Volume type with name {} could not be found.", type));
   const std::string zone = text_of(given, "availability_zone");
   if (!zone.empty() && zone != volume.availability_zone) {
-    return fail(Code::kInvalid, fmt::format("Availability zone '{}' is invalid.", zone), "this agent serves zone " + volume.availability_zone);
+    return fail(Code::kInvalid, fmt::format("Availability zone '{}' is invalid.", zone),
+                "this agent serves zone " + volume.availability_zone);
   }
   const int sources = !volume.image_id.empty() + !volume.snapshot_id.empty() + !volume.source_volume_id.empty();
-  if (sources > 1) return fail(Code::kInvalid, "Invalid input received: a volume is made from one of imageRef, snapshot_id and source_volid");
+  if (sources > 1)
+    return fail(Code::kInvalid, "Invalid input received: a volume is made from one of imageRef, snapshot_id and source_volid");
   if (volume.size_gib == 0 && volume.snapshot_id.empty() && volume.source_volume_id.empty()) {
     return fail(Code::kInvalid, "Invalid input received: size is needed", "give --size in GB");
   }
@@ -129,7 +136,8 @@ Result<ApiResponse> list_volumes(ApiServices& s, const ApiRequest& request) {
   auto rows = s.verbs.store.all<Volume>();
   std::erase_if(rows, [&](const auto& row) { return !wanted(request, *row); });
   // Newest first, as Cinder.
-  std::ranges::sort(rows, [](const auto& a, const auto& b) { return a->created_us != b->created_us ? a->created_us > b->created_us : a->id < b->id; });
+  std::ranges::sort(
+      rows, [](const auto& a, const auto& b) { return a->created_us != b->created_us ? a->created_us > b->created_us : a->id < b->id; });
   std::vector<std::string> ids;
   for (const auto& row : rows) ids.push_back(row->id);
   CA_TRY(const Page page, page_of(request, ids));
@@ -197,7 +205,11 @@ Result<ApiResponse> unset_metadata(ApiServices& s, const ApiRequest& request) {
 }
 
 Json type_view() {
-  return {{"id", "00000000-0000-4000-8000-000000000001"}, {"name", kType}, {"is_public", true}, {"description", "Raw sparse files"}, {"extra_specs", Json::object()}};
+  return {{"id", "00000000-0000-4000-8000-000000000001"},
+          {"name", kType},
+          {"is_public", true},
+          {"description", "Raw sparse files"},
+          {"extra_specs", Json::object()}};
 }
 
 }  // namespace

@@ -255,7 +255,8 @@ Result<void> LibvirtHypervisor::copy_disk(const std::string& uuid, const std::st
   switch (lv::copy_disk(found.domain.get(), target, path, limit)) {
     case lv::Copy::kComplete: return {};
     case lv::Copy::kTooLate:
-      return fail(Code::kTimeout, "copying disk " + target + " of domain " + uuid + " did not end within " + std::to_string(limit.count()) + " s");
+      return fail(Code::kTimeout,
+                  "copying disk " + target + " of domain " + uuid + " did not end within " + std::to_string(limit.count()) + " s");
     case lv::Copy::kBroken:
       return fail(Code::kExternal, "QEMU did not copy disk " + target + " of domain " + uuid + " to its end",
                   "look at the domain's log in /var/log/libvirt/qemu, then order it again");

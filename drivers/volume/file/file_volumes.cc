@@ -64,9 +64,7 @@ class FileVolumes final : public VolumeBackend {
     return made;
   }
 
-  Result<void> remove_snapshot(const Uuid& snapshot, const Uuid& /*volume*/) override {
-    return remove_with_part(snapshot_path(snapshot));
-  }
+  Result<void> remove_snapshot(const Uuid& snapshot, const Uuid& /*volume*/) override { return remove_with_part(snapshot_path(snapshot)); }
 
   Result<std::optional<std::string>> begin_live_snapshot(const Uuid& snapshot, const Uuid& volume) override {
     CA_TRY(const auto bytes, size(volume));
@@ -114,7 +112,8 @@ class FileVolumes final : public VolumeBackend {
   static Result<void> copy(const std::string& from, const std::string& to, std::int64_t bytes) {
     CA_TRY(const OpenedFile source, open_regular(from));
     if (bytes > 0 && source.info.st_size > bytes) {
-      return fail(Code::kInvalid, fmt::format("{} has {} bytes, more than the {} of what is made from it", from, source.info.st_size, bytes),
+      return fail(Code::kInvalid,
+                  fmt::format("{} has {} bytes, more than the {} of what is made from it", from, source.info.st_size, bytes),
                   "give a larger size");
     }
     CA_TRY(DurableFile file, DurableFile::create(to, 0600));
