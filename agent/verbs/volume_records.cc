@@ -139,6 +139,7 @@ Result<void> record_attached(Tx& tx, Instance& record, const BlockDevice& device
   volume.status = "in-use";
   BlockDevice mine = device;
   mine.device_name = attachment->device_name;
+  if (mine.boot_index == 0) record.root_device_name = mine.device_name;
   std::erase_if(record.block_devices, [&](const BlockDevice& d) { return is_volume(d) && d.volume_id == device.volume_id; });
   record.block_devices.push_back(std::move(mine));
   return put_volume(tx, volume);

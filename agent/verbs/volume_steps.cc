@@ -68,7 +68,6 @@ Result<void> record_volumes(Tx& tx, const Config& config, Instance& record) {
     }
     CA_TRY(const Volume volume, get_volume(tx, device.volume_id));
     if (const auto* attachment = attachment_of(volume, record.uuid)) device.device_name = attachment->device_name;
-    if (device.boot_index == 0) record.root_device_name = device.device_name;
   }
   return {};
 }

@@ -181,7 +181,8 @@ def AServerThatIsOffGivesAndTakesVolumesToo(t):
     t.agent.action(t.server, {"os-start": None})
     t.agent.wait_status(t.server, "ACTIVE")
     t.says(rf"demo: disk there vdb bytes={3 * GIB} serial={t.third[:20]} content=demo-write hello from outside")
-    t.says(rf"demo: disk there vdd bytes={3 * GIB} serial={t.first[:20]}")
+    # A guest names its disks in their order; the serial tells which is which.
+    t.says(rf"demo: disk there vdc bytes={3 * GIB} serial={t.first[:20]}")
 
 
 def ADeleteOfTheServerGivesVolumesBackAndTakesThoseThatGoWithIt(t):
@@ -190,7 +191,7 @@ def ADeleteOfTheServerGivesVolumesBackAndTakesThoseThatGoWithIt(t):
     t.wait_volume(t.third, "gone")
     check(not path_of(t.third).exists(), "the file of the deleted volume is there")
     equal(t.wait_volume(t.first, "available")["attachments"], [], "attachments")
-    equal(second_sector(path_of(t.first)), "written by demo as vdd", "content of the volume that stays")
+    equal(second_sector(path_of(t.first)), "written by demo as vdc", "content of the volume that stays")
 
 
 # --- a guest that holds on
