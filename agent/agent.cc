@@ -12,6 +12,7 @@
 #include "agent/api/server.h"
 #include "agent/bus/dispatcher.h"
 #include "agent/bus/spool.h"
+#include "agent/expiry.h"
 #include "agent/host_monitor.h"
 #include "agent/reconcile/loop/reconciler.h"
 #include "agent/runtime/startup_pages.h"
@@ -107,6 +108,7 @@ struct Agent::Parts {
   std::unique_ptr<SpoolBus> bus;
   std::unique_ptr<Dispatcher> dispatcher;
   std::unique_ptr<Reconciler> reconciler;
+  std::unique_ptr<Expiry> expiry;
   std::unique_ptr<ApiServices> api;
   Router router;
   std::unique_ptr<ApiServer> server;
@@ -150,13 +152,13 @@ Result<void> Agent::Parts::open_store() {
   bus = std::make_unique<SpoolBus>(*store, timers);
   dispatcher = std::make_unique<Dispatcher>(*bus, *journal, *store, schemas, *workers);
   dispatcher->add_query("get_console_output", [this](const Message& message) { return get_console_output(*services, message); });
+  dispatcher->add_query("get_diagnostics", [this](const Message& message) { return get_diagnostics(*services, message); });
   dispatcher->add_query("ping", [](const Message& message) -> Result<Json> { return Json(message.args.value("arg", "pong")); });
-  reconciler = std::make_unique<Reconciler>(
-      *store, *journal, *hypervisor, *workers,
-      [this](Tx& tx, const std::string& method, const Uuid& uuid) {
-        return publish_order(*api, tx, method, {{"instance", {{"uuid", uuid}}}}, new_request_id());
-      },
-      config.resume_guests_state_on_host_boot);
+  const auto publish = [this](Tx& tx, const std::string& method, const Uuid& uuid) {
+    return publish_order(*api, tx, method, {{"instance", {{"uuid", uuid}}}}, new_request_id());
+  };
+  reconciler = std::make_unique<Reconciler>(*store, *journal, *hypervisor, *workers, publish, config.resume_guests_state_on_host_boot);
+  expiry = std::make_unique<Expiry>(config, clock, *store, timers, *workers, publish);
   api = std::make_unique<ApiServices>(ApiServices{*services, *bus, *journal, schemas, *workers, *image_store,
                                                   [this] { return host->view(); }, clock.wall_us(), *image_cache});
   journal->on_cancel([this](const Uuid& uuid) { events.interrupt(uuid); });
@@ -259,10 +261,12 @@ Result<void> Agent::start() {
   }
   add_server_routes(p.router, *p.api);
   add_server_action_routes(p.router, *p.api);
+  add_server_edit_routes(p.router, *p.api);
   add_flavor_routes(p.router, *p.api);
   add_keypair_routes(p.router, *p.api);
   add_host_routes(p.router, *p.api);
   add_image_routes(p.router, *p.api);
+  add_image_import_routes(p.router, *p.api);
   add_network_routes(p.router, *p.api);
   add_subnet_routes(p.router, *p.api);
   add_image_cache_routes(p.router, *p.api);
@@ -277,6 +281,7 @@ Result<void> Agent::start() {
   p.look_after_images();
   CA_TRY(const std::size_t resumed, p.journal->recover());
   p.bus->start(*p.dispatcher);
+  p.expiry->start();
   spdlog::info("compute-agent {} serves host {} on {}:{}, {} instances, {} operations resumed", COMPUTE_AGENT_VERSION, p.config.host,
                p.config.api_listen, p.config.api_port, p.store->count<Instance>(), resumed);
   notify_ready();

@@ -47,10 +47,12 @@ inline constexpr const char* kUserId = "00000000000000000000000000000001";
 
 void add_server_routes(Router& router, ApiServices& s);
 void add_server_action_routes(Router& router, ApiServices& s);
+void add_server_edit_routes(Router& router, ApiServices& s);
 void add_flavor_routes(Router& router, ApiServices& s);
 void add_keypair_routes(Router& router, ApiServices& s);
 void add_host_routes(Router& router, ApiServices& s);
 void add_image_routes(Router& router, ApiServices& s);
+void add_image_import_routes(Router& router, ApiServices& s);
 void add_network_routes(Router& router, ApiServices& s);
 void add_subnet_routes(Router& router, ApiServices& s);
 void add_image_cache_routes(Router& router, ApiServices& s);

@@ -35,6 +35,8 @@ struct Config {
   std::int64_t max_concurrent_builds = 10;
   std::int64_t shutdown_timeout = 60;  // s
   bool resume_guests_state_on_host_boot = false;
+  std::int64_t reclaim_instance_interval = 0;  // s a deleted instance is kept; 0: it is gone at once
+  std::int64_t resize_confirm_window = 0;      // s until a resize is confirmed by itself; 0: never
   std::string default_availability_zone = "nova";
   std::string dhcp_domain = "novalocal";  // [api] dhcp_domain, as nova has it; also read from [DEFAULT]
   bool debug = false;
@@ -64,6 +66,9 @@ struct Config {
   std::string token_file;                 // $data_path/token
   std::int64_t max_body_bytes = 1 << 20;  // JSON bodies; image uploads are bounded by max_image_bytes
   std::int64_t max_image_bytes = std::int64_t{1} << 40;
+  std::vector<std::string> import_allowed_schemes{"http", "https"};
+  std::vector<std::string> import_allowed_ports{"80", "443"};
+  std::vector<std::string> import_disallowed_hosts;
   // [agent] (ours)
   std::string data_path;                  // /var/lib/compute-agent: agent.db, token, images/
   std::int64_t operation_timeout = 1800;  // s, deadline of a message that names none

@@ -54,6 +54,8 @@ std::string Paths::networks_dir() const { return networks_; }
 
 std::string Paths::instance_dir(const Uuid& uuid) const { return instances_ + "/" + checked(uuid); }
 
+std::string Paths::resize_dir(const Uuid& uuid) const { return instance_dir(uuid) + "_resize"; }
+
 std::string Paths::disk(const Uuid& uuid) const { return instance_dir(uuid) + "/disk"; }
 
 std::string Paths::config_drive(const Uuid& uuid) const { return instance_dir(uuid) + "/disk.config"; }

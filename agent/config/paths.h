@@ -19,6 +19,7 @@ class Paths {
   [[nodiscard]] std::string locks_dir() const;
   [[nodiscard]] std::string networks_dir() const;  // $state_path/networks, as nova-network's networks_path
   [[nodiscard]] std::string instance_dir(const Uuid& uuid) const;
+  [[nodiscard]] std::string resize_dir(const Uuid& uuid) const;    // <uuid>_resize: disks as they were before a resize
   [[nodiscard]] std::string disk(const Uuid& uuid) const;          // disk
   [[nodiscard]] std::string config_drive(const Uuid& uuid) const;  // disk.config
   [[nodiscard]] std::string disk_info(const Uuid& uuid) const;     // disk.info

@@ -11,6 +11,7 @@
 namespace ca::ctl {
 
 [[nodiscard]] std::span<const Command> server_commands();
+[[nodiscard]] std::span<const Command> server_life_commands();
 [[nodiscard]] std::span<const Command> server_event_commands();
 [[nodiscard]] std::span<const Command> image_commands();
 [[nodiscard]] std::span<const Command> image_cache_commands();

@@ -18,7 +18,7 @@ Result<void> act(Context& context, const std::string& id, Json action) {
 
 Result<Output> run_server_delete(Context& context, const Args& args) {
   return for_each_name(context, args.all("<server>"), "delete", "server", [&](const std::string& name) -> Result<void> {
-    CA_TRY(const Json server, find_server(context.api, name));
+    CA_TRY(const Json server, args.has("force") ? find_server_or_deleted(context.api, name) : find_server(context.api, name));
     const std::string id = text_member(server, "id");
     if (args.has("force")) {
       CA_TRY_VOID(act(context, id, {{"forceDelete", nullptr}}));
@@ -179,6 +179,8 @@ constexpr Option kRebootOptions[] = {
     {.names = "--wait", .help = "Wait for reboot to complete"},
 };
 
+constexpr Option kShowOptions[] = {{.names = "--diagnostics", .help = "Display server diagnostics information"}};
+
 constexpr Option kPowerOptions[] = {{.names = "--wait", .help = "Wait until it is done"}};
 
 constexpr Command kServerCommands[] = {
@@ -214,6 +216,7 @@ constexpr Command kServerCommands[] = {
     {.name = "server show",
      .summary = "Show server details",
      .positionals = kOneServer,
+     .options = kShowOptions,
      .display = Display::kShow,
      .example = "computectl server show demo1\ncomputectl server show -f value -c status demo1",
      .run = &run_server_show},

@@ -24,6 +24,9 @@ namespace ca::ctl {
 // A server as `server show` and `server create` show it.
 [[nodiscard]] Result<Details> server_details(Context& context, Json server);
 
+// By name or id, among the soft-deleted too.
+[[nodiscard]] Result<Json> find_server_or_deleted(Api& api, const std::string& name);
+
 // {"net": ["10.0.0.5"]} out of a server's addresses.
 [[nodiscard]] Json addresses_by_network(const Json& server);
 // NOSTATE, Running, ...

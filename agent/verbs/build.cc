@@ -2,7 +2,7 @@
 
 #include <cmath>
 
-#include "agent/verbs/steps.h"
+#include "agent/verbs/life.h"
 #include "agent/verbs/verb_table.h"
 #include "agent/verbs/volume_records.h"
 
@@ -66,12 +66,6 @@ Result<Instance> accept_build(const Config& config, const Message& message, Tx& 
   wanted.fault.reset();
   CA_TRY_VOID(record_volumes(tx, config, wanted));
   return wanted;
-}
-
-Claim claim_of(const Instance& instance) {
-  const std::int64_t root = boots_from_volume(instance) ? 0 : (root_bytes(instance) + kGib - 1) / kGib;
-  return {instance.flavor.vcpus, instance.flavor.memory_mib,
-          root + instance.flavor.ephemeral_gib + (instance.flavor.swap_mib + 1023) / 1024};
 }
 
 Step claim_step(Services& s) {

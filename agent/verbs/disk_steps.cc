@@ -117,7 +117,10 @@ Step create_config_drive_step(Services& s) {
 Step remove_directory_step(Services& s) {
   return {.name = "remove_directory",
           .limit = std::chrono::seconds(600),
-          .run = [&s](StepContext& ctx) { return remove_tree(s.paths.instance_dir(ctx.instance().uuid)); },
+          .run = [&s](StepContext& ctx) -> Result<void> {
+            CA_TRY_VOID(remove_tree(s.paths.resize_dir(ctx.instance().uuid)));
+            return remove_tree(s.paths.instance_dir(ctx.instance().uuid));
+          },
           .undo = {},
           .task = TaskState::kNone};
 }

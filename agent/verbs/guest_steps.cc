@@ -1,6 +1,6 @@
 #include <fmt/format.h>
 
-#include "agent/verbs/steps.h"
+#include "agent/verbs/life.h"
 
 namespace ca {
 namespace {
@@ -10,18 +10,10 @@ using Kind = DomainEvent::Kind;
 constexpr std::chrono::seconds kStartEvent{30};
 constexpr std::chrono::seconds kAskAgain{10};  // nova's clean_shutdown retry interval: a guest that still boots misses the first
 
-// Running, off, or gone (kNoState) - as libvirt answers now.
-Result<PowerState> seen_state(Services& s, const Uuid& uuid) {
-  auto state = s.hypervisor.power_state(uuid);
-  if (!state && state.error().code == Code::kNotFound) return PowerState::kNoState;
-  return state;
-}
-
-bool is_off(PowerState state) { return state == PowerState::kNoState || state == PowerState::kShutdown || state == PowerState::kCrashed; }
-
 Result<void> power_off(Services& s, const Uuid& uuid) {
   CA_TRY(const PowerState state, seen_state(s, uuid));
-  if (is_off(state)) return {};
+  // Memory that a managed save left would come back with the next start.
+  if (is_off(state)) return s.hypervisor.remove_managed_save(uuid);
   if (auto done = s.hypervisor.destroy(uuid); !done) return wrap(std::move(done).error(), fmt::format("cannot power off {}", uuid));
   return {};
 }

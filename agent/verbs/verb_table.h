@@ -11,12 +11,26 @@ namespace ca {
 [[nodiscard]] Verb start_instance(Services& s);
 [[nodiscard]] Verb stop_instance(Services& s);
 [[nodiscard]] Verb reboot_instance(Services& s);
+[[nodiscard]] Verb pause_instance(Services& s);
+[[nodiscard]] Verb unpause_instance(Services& s);
+[[nodiscard]] Verb suspend_instance(Services& s);
+[[nodiscard]] Verb resume_instance(Services& s);
+[[nodiscard]] Verb soft_delete_instance(Services& s);
+[[nodiscard]] Verb restore_instance(Services& s);
+[[nodiscard]] Verb trigger_crash_dump(Services& s);
+[[nodiscard]] Verb set_admin_password(Services& s);
+[[nodiscard]] Verb resize_instance(Services& s);
+[[nodiscard]] Verb confirm_resize(Services& s);
+[[nodiscard]] Verb revert_resize(Services& s);
 [[nodiscard]] Verb attach_volume(Services& s);
 [[nodiscard]] Verb detach_volume(Services& s);
 [[nodiscard]] Verb extend_volume(Services& s);
 
 // `s` outlives the journal.
 void add_verbs(Journal& journal, Services& s);
+
+// Query get_diagnostics: what nova's microversion 2.48 shows. kConflict while the instance does not run.
+[[nodiscard]] Result<Json> get_diagnostics(Services& s, const Message& message);
 
 // Query get_console_output: {"output": "..."}; tail_length in lines, none or -1: all that is kept (the last 1 MiB).
 [[nodiscard]] Result<Json> get_console_output(Services& s, const Message& message);

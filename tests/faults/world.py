@@ -15,6 +15,8 @@ SCSI_DISKS = {"hw_disk_bus": "scsi", "hw_scsi_model": "virtio-scsi"}
 VOLUMES = Path("/var/lib/nova/volumes")
 RAM_MIB = 24
 RESERVED_MIB = 512
+DEFINED = ("ACTIVE", "SHUTOFF", "PAUSED", "SUSPENDED", "SOFT_DELETED", "VERIFY_RESIZE")  # statuses in which there is a domain
+RUNNING = ("ACTIVE", "PAUSED", "VERIFY_RESIZE")  # statuses in which it has a process
 
 
 def equal(found, wanted, what):
@@ -44,7 +46,9 @@ class World:
         for kind in (tiny_guest.POLITE, tiny_guest.DEAF, SCSI):
             self.images[kind] = self.agent.image(self.scratch / kind, "raw", kind, **(SCSI_DISKS if kind == SCSI else {}))
         self.flavor = self.agent.flavor("tiny", ram=RAM_MIB, disk=1)
+        self.larger = self.agent.flavor("larger", ram=RAM_MIB + 8, vcpus=2, disk=2)
         self.network = self.agent.network("net")
+        self.large = set()  # uuids of servers with the larger flavor, or that may still get it
         self.standing = {}  # uuid -> (kind of guest, status): left by cases that passed, for cases that need one
 
     def large_image(self, chance):
@@ -102,6 +106,13 @@ class World:
         self.standing[uuid] = (kind, "SHUTOFF")
         return uuid
 
+    def reach(self, kind, body, status):
+        """A server that was active and is brought to `status`."""
+        uuid = self.active(kind)
+        self.agent.action(uuid, body)
+        self.agent.wait_status(uuid, status)
+        return uuid
+
     # --- volumes
     def volume(self, status="available"):
         """A new one, or none: the one there is."""
@@ -148,21 +159,30 @@ class World:
         equal(self.agent.call("DELETE", f"/compute/v2.1/servers/{uuid}")[0], 204, "status of DELETE")
         self.agent.wait_status(uuid, "DELETED")
         self.standing.pop(uuid, None)
+        self.large.discard(uuid)
+
+    def soft_deleted(self):
+        return self.agent.ok("GET", "/compute/v2.1/servers/detail?status=SOFT_DELETED")["servers"]
+
+    def claim(self, uuid):
+        """vCPUs, MiB and GiB that are reserved for it."""
+        return (2, RAM_MIB + 8, 2) if uuid in self.large else (1, RAM_MIB, 1)
 
     # --- what must hold at rest
     def check_at_rest(self, expected):
         """Call with the agent running and idle: `expected` (uuid -> status) is all there is, seen from outside."""
         self.agent.wait_idle()
-        shown = {s["id"]: (s["status"], s["OS-EXT-STS:task_state"]) for s in self.agent.servers()}
+        shown = {s["id"]: (s["status"], s["OS-EXT-STS:task_state"]) for s in self.agent.servers() + self.soft_deleted()}
         equal(shown, {u: (status, None) for u, status in expected.items()}, "servers")
-        defined = {u for u, status in expected.items() if status in ("ACTIVE", "SHUTOFF")}
-        running = {u for u, status in expected.items() if status == "ACTIVE"}
+        defined = {u for u, status in expected.items() if status in DEFINED}
+        running = {u for u, status in expected.items() if status in RUNNING}
         there = host_state.domains()
         equal(set(there), defined, "domains that libvirt has")
         equal({u for u, (_, pid) in there.items() if pid}, running, "domains that run")
         equal(len(host_state.processes("qemu-system")), len(running), "QEMU processes")
         equal(host_state.processes("qemu-img"), [], "qemu-img processes")
-        equal(host_state.instance_dirs(), sorted(defined), "instance directories")
+        kept = {u + "_resize" for u, status in expected.items() if status == "VERIFY_RESIZE"}
+        equal(host_state.instance_dirs(), sorted(defined | kept), "instance directories")
         equal(host_state.half_written(), [], "temporary files")
         ports = self.agent.ok("GET", "/network/v2.0/ports")["ports"]
         equal(sorted(p["device_id"] for p in ports), sorted(defined), "servers of the ports")
@@ -171,7 +191,7 @@ class World:
             equal(host_state.dhcp_macs(self.network), sorted(p["mac_address"] for p in ports), "DHCP entries")
         used = self.agent.ok("GET", "/compute/v2.1/os-hypervisors/statistics")["hypervisor_statistics"]
         equal((used["vcpus_used"], used["memory_mb_used"], used["local_gb_used"]),
-              (len(defined), RESERVED_MIB + RAM_MIB * len(defined), len(defined)), "claimed vCPUs, MiB and GiB")
+              tuple(sum(amounts) for amounts in zip((0, RESERVED_MIB, 0), *map(self.claim, defined))), "claimed vCPUs, MiB and GiB")
 
     def check_store(self, expected):
         """Call with the agent stopped. The store as it is."""
@@ -186,5 +206,5 @@ class World:
                 continue
             equal(record["port_ids"], store.ports_of(uuid), f"ports of {uuid}")
             equal(len(record["port_ids"]), 1, f"number of ports of {uuid}")
-            equal(record["claim"], {"vcpus": 1, "memory_mib": RAM_MIB, "disk_gib": 1}, f"claim of {uuid}")
+            equal(record["claim"], dict(zip(("vcpus", "memory_mib", "disk_gib"), self.claim(uuid))), f"claim of {uuid}")
         return store

@@ -101,7 +101,7 @@ void write_attributes(JsonText& out, const Instance& i) {
   out.member("OS-EXT-SRV-ATTR:hostname", i.hostname);
   out.member("OS-EXT-SRV-ATTR:reservation_id", i.reservation_id);
   out.member("OS-EXT-SRV-ATTR:launch_index", i.launch_index);
-  out.member("OS-EXT-SRV-ATTR:root_device_name", i.root_device_name.empty() ? std::string("/dev/vda") : i.root_device_name);
+  out.member("OS-EXT-SRV-ATTR:root_device_name", i.root_device_name.empty() ? "/dev/vda" : i.root_device_name);
   out.key("OS-EXT-SRV-ATTR:user_data").value_or_null(i.user_data);
 }
 
@@ -113,6 +113,8 @@ void write_states(JsonText& out, const Instance& i) {
   out.member("OS-EXT-STS:power_state", static_cast<std::int64_t>(i.power_state));
   out.member("host_status", "UP");
   out.member("locked", i.locked);
+  out.key("locked_reason").value_or_null(i.locked_reason);
+  out.key("description").value_or_null(i.description);
 }
 
 }  // namespace
@@ -158,7 +160,7 @@ void write_server(JsonText& out, const Instance& i, const ServerViewContext& con
   write_volumes(out, i);
   // What this agent has none of yet.
   for (const char* name : {"security_groups", "server_groups"}) out.key(name).raw("[]");
-  for (const char* name : {"locked_reason", "description", "trusted_image_certificates"}) out.key(name).null();
+  out.key("trusted_image_certificates").null();
   if (i.fault && i.vm_state == VmState::kError) write_fault(out, *i.fault);
   out.end_object();
 }

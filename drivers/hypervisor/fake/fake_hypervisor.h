@@ -24,7 +24,7 @@ class FakeHypervisor final : public Hypervisor {
   ~FakeHypervisor() override;
 
   // Hypervisor. Methods for Faults: host_facts, list_domains, power_state, domain_xml, define, create, shutdown, reboot, resume,
-  // destroy, undefine.
+  // destroy, undefine, suspend, managed_save, remove_managed_save, inject_nmi, set_user_password, domain_stats.
   void start(HypervisorListener& listener) override;
   void stop() override;
   [[nodiscard]] bool connected() const override;
@@ -39,6 +39,12 @@ class FakeHypervisor final : public Hypervisor {
   Result<void> resume(const std::string& uuid) override;
   Result<void> destroy(const std::string& uuid) override;
   Result<void> undefine(const std::string& uuid) override;
+  Result<void> suspend(const std::string& uuid) override;
+  Result<void> managed_save(const std::string& uuid) override;
+  Result<void> remove_managed_save(const std::string& uuid) override;
+  Result<void> inject_nmi(const std::string& uuid) override;
+  Result<void> set_user_password(const std::string& uuid, const std::string& user, const std::string& password) override;
+  Result<DomainStats> domain_stats(const std::string& uuid) override;
 
   // Devices; methods for Faults: definition_xml, attach_device, detach_device, block_resize, copy_disk, set_secret, remove_secret.
   Result<std::string> definition_xml(const std::string& uuid) override;
@@ -76,6 +82,7 @@ class FakeHypervisor final : public Hypervisor {
 
   [[nodiscard]] std::vector<std::string> defined() const;
   [[nodiscard]] std::vector<std::string> running() const;
+  [[nodiscard]] bool saved(const std::string& uuid) const;  // its memory waits on disk
 
  private:
   struct Domain {
@@ -84,6 +91,7 @@ class FakeHypervisor final : public Hypervisor {
     PowerState state = PowerState::kShutdown;
     bool persistent = true;
     std::string live_xml;  // while it runs
+    bool saved = false;
   };
   using Domains = std::map<std::string, Domain>;
 

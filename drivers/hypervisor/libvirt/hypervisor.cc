@@ -7,6 +7,7 @@
 #include "drivers/hypervisor/libvirt/connection.h"
 #include "drivers/hypervisor/libvirt/devices.h"
 #include "drivers/hypervisor/libvirt/domain_events.h"
+#include "drivers/hypervisor/libvirt/domain_stats.h"
 #include "drivers/hypervisor/libvirt/errors.h"
 #include "drivers/hypervisor/libvirt/handles.h"
 #include "drivers/hypervisor/libvirt/host_facts.h"
@@ -57,6 +58,12 @@ class LibvirtHypervisor final : public Hypervisor {
   Result<void> resume(const std::string& uuid) override;
   Result<void> destroy(const std::string& uuid) override;
   Result<void> undefine(const std::string& uuid) override;
+  Result<void> suspend(const std::string& uuid) override;
+  Result<void> managed_save(const std::string& uuid) override;
+  Result<void> remove_managed_save(const std::string& uuid) override;
+  Result<void> inject_nmi(const std::string& uuid) override;
+  Result<void> set_user_password(const std::string& uuid, const std::string& user, const std::string& password) override;
+  Result<DomainStats> domain_stats(const std::string& uuid) override;
 
   Result<std::string> definition_xml(const std::string& uuid) override;
   Result<void> attach_device(const std::string& uuid, const std::string& xml, DeviceScope scope) override;
@@ -219,65 +226,127 @@ Result<void> LibvirtHypervisor::undefine(const std::string& uuid) {
   return result;
 }
 
-Result<std::string> LibvirtHypervisor::definition_xml(const std::string& uuid) {
+Result<void> LibvirtHypervisor::suspend(const std::string& uuid) {
   CA_TRY(const Found found, find(uuid));
-  const lv::Text xml(virDomainGetXMLDesc(found.domain.get(), VIR_DOMAIN_XML_INACTIVE));
-  if (!xml) return found.session->failed("cannot read the definition of domain " + uuid);
-  return std::string(xml.get());
-}
-
-Result<void> LibvirtHypervisor::attach_device(const std::string& uuid, const std::string& xml, DeviceScope scope) {
-  CA_TRY(const Found found, find(uuid));
-  if (virDomainAttachDeviceFlags(found.domain.get(), xml.c_str(), lv::scope_flag(scope)) == 0) return {};
-  return order_failed(found, "cannot attach the device to domain " + uuid);
-}
-
-Result<void> LibvirtHypervisor::detach_device(const std::string& uuid, const std::string& xml, DeviceScope scope) {
-  CA_TRY(const Found found, find(uuid));
-  if (virDomainDetachDeviceFlags(found.domain.get(), xml.c_str(), lv::scope_flag(scope)) == 0) return {};
-  const bool missing = lv::device_is_missing();
-  auto error = order_failed(found, "cannot detach the device from domain " + uuid);
-  if (!missing) return error;
-  error.value().code = Code::kNotFound;
+  if (virDomainSuspend(found.domain.get()) == 0) return {};
+  auto error = order_failed(found, "cannot pause domain " + uuid);
+  if (error.value().code != Code::kUnavailable) {
+    if (const auto state = state_of(found, uuid); state && *state == VIR_DOMAIN_PAUSED) return {};
+  }
   return error;
 }
 
-Result<void> LibvirtHypervisor::block_resize(const std::string& uuid, const std::string& target, std::int64_t bytes) {
+Result<void> LibvirtHypervisor::managed_save(const std::string& uuid) {
   CA_TRY(const Found found, find(uuid));
-  const auto size = static_cast<unsigned long long>(bytes);
-  if (virDomainBlockResize(found.domain.get(), target.c_str(), size, VIR_DOMAIN_BLOCK_RESIZE_BYTES) == 0) return {};
-  return order_failed(found, "cannot resize disk " + target + " of domain " + uuid);
+  if (virDomainManagedSave(found.domain.get(), 0) == 0) return {};
+  auto error = order_failed(found, "cannot save the memory of domain " + uuid);
+  const bool saved = error.value().code == Code::kConflict && virDomainIsActive(found.domain.get()) == 0 &&
+                     virDomainHasManagedSaveImage(found.domain.get(), 0) == 1;
+  if (saved) return {};
+  return error;
 }
 
-Result<void> LibvirtHypervisor::copy_disk(const std::string& uuid, const std::string& target, const std::string& path,
-                                          std::chrono::seconds limit) {
-  CA_TRY(const Found found, find(uuid));
-  switch (lv::copy_disk(found.domain.get(), target, path, limit)) {
-    case lv::Copy::kComplete: return {};
-    case lv::Copy::kTooLate:
-      return fail(Code::kTimeout,
-                  "copying disk " + target + " of domain " + uuid + " did not end within " + std::to_string(limit.count()) + " s");
-    case lv::Copy::kBroken:
-      return fail(Code::kExternal, "QEMU did not copy disk " + target + " of domain " + uuid + " to its end",
-                  "look at the domain's log in /var/log/libvirt/qemu, then order it again");
-    case lv::Copy::kRefused: break;
+Result<void> LibvirtHypervisor::remove_managed_save(const std::string& uuid) {
+  auto found = find(uuid);
+  if (!found) {
+    if (found.error().code == Code::kNotFound) return {};
+    return tl::unexpected<Error>(std::move(found).error());
   }
-  return order_failed(found, "cannot copy disk " + target + " of domain " + uuid);
+  const int saved = virDomainHasManagedSaveImage(found->domain.get(), 0);
+  if (saved == 0 || (saved == 1 && virDomainManagedSaveRemove(found->domain.get(), 0) == 0)) return {};
+  return found->session->failed("cannot drop the saved memory of domain " + uuid);
 }
 
-Result<void> LibvirtHypervisor::set_secret(const Secret& secret) {
-  CA_TRY(const SessionRef session, connection_->session());
-  if (!lv::define_secret(session->conn(), secret)) return session->failed("cannot hand secret " + secret.id + " to libvirt");
+Result<void> LibvirtHypervisor::inject_nmi(const std::string& uuid) {
+  CA_TRY(const Found found, find(uuid));
+  if (virDomainInjectNMI(found.domain.get(), 0) < 0) return order_failed(found, "cannot send an NMI to domain " + uuid);
   return {};
 }
 
-Result<void> LibvirtHypervisor::remove_secret(const Uuid& id) {
-  CA_TRY(const SessionRef session, connection_->session());
-  if (lv::undefine_secret(session->conn(), id)) return {};
-  auto error = session->failed("cannot remove secret " + id);
-  if (error.value().code == Code::kNotFound) return {};
-  return error;
+Result<void> LibvirtHypervisor::set_user_password(const std::string& uuid, const std::string& user, const std::string& password) {
+  CA_TRY(const Found found, find(uuid));
+  if (virDomainSetUserPassword(found.domain.get(), user.c_str(), password.c_str(), 0) == 0) return {};
+  const virErrorPtr last = virGetLastError();
+  const bool no_agent = last != nullptr && last->code == VIR_ERR_AGENT_UNRESPONSIVE;
+  Error error = order_failed(found, "cannot set the password of " + user + " in domain " + uuid).value();
+  if (no_agent) {
+    error.code = Code::kConflict;
+    error.next_action = "start qemu-guest-agent in the guest";
+  }
+  return tl::unexpected<Error>(std::move(error));
 }
+
+Result<DomainStats> LibvirtHypervisor::domain_stats(const std::string& uuid) {
+  CA_TRY(const Found found, find(uuid));
+  std::array<virDomainPtr, 2> asked{found.domain.get(), nullptr};
+  virDomainStatsRecordPtr* records = nullptr;
+  constexpr unsigned kWanted =
+      VIR_DOMAIN_STATS_STATE | VIR_DOMAIN_STATS_VCPU | VIR_DOMAIN_STATS_BLOCK | VIR_DOMAIN_STATS_INTERFACE | VIR_DOMAIN_STATS_BALLOON;
+  const int count = virDomainListGetStats(asked.data(), kWanted, &records, VIR_CONNECT_GET_ALL_DOMAINS_STATS_NOWAIT);
+  if (count < 0) return found.session->failed("cannot read the counters of domain " + uuid);
+  const std::unique_ptr<virDomainStatsRecordPtr, lv::FreeWith<virDomainStatsRecordListFree>> owner(records);
+  if (count == 0) return fail(Code::kNotFound, "cannot find domain " + uuid);
+  return lv::read_stats(records[0]->params, records[0]->nparams);
+
+  Result<std::string> LibvirtHypervisor::definition_xml(const std::string& uuid) {
+    CA_TRY(const Found found, find(uuid));
+    const lv::Text xml(virDomainGetXMLDesc(found.domain.get(), VIR_DOMAIN_XML_INACTIVE));
+    if (!xml) return found.session->failed("cannot read the definition of domain " + uuid);
+    return std::string(xml.get());
+  }
+
+  Result<void> LibvirtHypervisor::attach_device(const std::string& uuid, const std::string& xml, DeviceScope scope) {
+    CA_TRY(const Found found, find(uuid));
+    if (virDomainAttachDeviceFlags(found.domain.get(), xml.c_str(), lv::scope_flag(scope)) == 0) return {};
+    return order_failed(found, "cannot attach the device to domain " + uuid);
+  }
+
+  Result<void> LibvirtHypervisor::detach_device(const std::string& uuid, const std::string& xml, DeviceScope scope) {
+    CA_TRY(const Found found, find(uuid));
+    if (virDomainDetachDeviceFlags(found.domain.get(), xml.c_str(), lv::scope_flag(scope)) == 0) return {};
+    const bool missing = lv::device_is_missing();
+    auto error = order_failed(found, "cannot detach the device from domain " + uuid);
+    if (!missing) return error;
+    error.value().code = Code::kNotFound;
+    return error;
+  }
+
+  Result<void> LibvirtHypervisor::block_resize(const std::string& uuid, const std::string& target, std::int64_t bytes) {
+    CA_TRY(const Found found, find(uuid));
+    const auto size = static_cast<unsigned long long>(bytes);
+    if (virDomainBlockResize(found.domain.get(), target.c_str(), size, VIR_DOMAIN_BLOCK_RESIZE_BYTES) == 0) return {};
+    return order_failed(found, "cannot resize disk " + target + " of domain " + uuid);
+  }
+
+  Result<void> LibvirtHypervisor::copy_disk(const std::string& uuid, const std::string& target, const std::string& path,
+                                            std::chrono::seconds limit) {
+    CA_TRY(const Found found, find(uuid));
+    switch (lv::copy_disk(found.domain.get(), target, path, limit)) {
+      case lv::Copy::kComplete: return {};
+      case lv::Copy::kTooLate:
+        return fail(Code::kTimeout,
+                    "copying disk " + target + " of domain " + uuid + " did not end within " + std::to_string(limit.count()) + " s");
+      case lv::Copy::kBroken:
+        return fail(Code::kExternal, "QEMU did not copy disk " + target + " of domain " + uuid + " to its end",
+                    "look at the domain's log in /var/log/libvirt/qemu, then order it again");
+      case lv::Copy::kRefused: break;
+    }
+    return order_failed(found, "cannot copy disk " + target + " of domain " + uuid);
+  }
+
+  Result<void> LibvirtHypervisor::set_secret(const Secret& secret) {
+    CA_TRY(const SessionRef session, connection_->session());
+    if (!lv::define_secret(session->conn(), secret)) return session->failed("cannot hand secret " + secret.id + " to libvirt");
+    return {};
+  }
+
+  Result<void> LibvirtHypervisor::remove_secret(const Uuid& id) {
+    CA_TRY(const SessionRef session, connection_->session());
+    if (lv::undefine_secret(session->conn(), id)) return {};
+    auto error = session->failed("cannot remove secret " + id);
+    if (error.value().code == Code::kNotFound) return {};
+    return error;
+  }
 
 }  // namespace
 
