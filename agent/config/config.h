@@ -54,6 +54,9 @@ struct Config {
   std::string rng_dev_path = "/dev/urandom";
   std::int64_t mem_stats_period_seconds = 10;
   std::int64_t wait_soft_reboot_seconds = 120;
+  std::int64_t device_detach_attempts = 8;
+  std::int64_t device_detach_timeout = 20;  // s, of one attempt
+  std::string nfs_mount_point_base;         // $state_path/mnt
   // [vnc] enabled, server_listen
   bool vnc_enabled = true;
   std::string vnc_server_listen = "127.0.0.1";
@@ -73,6 +76,7 @@ struct Config {
   std::int64_t max_hung_workers = 16;
   std::int64_t drain_timeout = 60;  // s, after SIGTERM
   std::string qemu_img = "/usr/bin/qemu-img";
+  std::string volumes_path;  // $state_path/volumes
 };
 
 // Where a value came from, for --print-config.
