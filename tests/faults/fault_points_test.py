@@ -285,7 +285,7 @@ class Case:
         if self.undoes and self.order.undone_starts is not None:
             starts = self.order.undone_starts
         equal(host_state.starts(self.domain) - self.starts_before, starts, "QEMU processes that were started")
-        if self.ends == "ACTIVE" and self.pid_at_death and self.starts_at_death - self.starts_before == self.order.starts:
+        if self.ends == "ACTIVE" and self.pid_at_death and self.starts_at_death - self.starts_before == starts:
             equal(host_state.pid_of(self.domain), self.pid_at_death, "process of the guest that ran before")
 
     def check_journal(self, store):
