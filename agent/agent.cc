@@ -12,6 +12,7 @@
 #include "agent/api/server.h"
 #include "agent/bus/dispatcher.h"
 #include "agent/bus/spool.h"
+#include "agent/core/base64.h"
 #include "agent/expiry.h"
 #include "agent/host_monitor.h"
 #include "agent/reconcile/loop/reconciler.h"
@@ -20,11 +21,12 @@
 #include "agent/token.h"
 #include "agent/verbs/image_cache_manager.h"
 #include "agent/verbs/verb_table.h"
+#include "agent/verbs/volume_work.h"
 #include "drivers/disk/qcow2/qcow2_backend.h"
 #include "drivers/disk/raw/raw_backend.h"
 #include "drivers/disk/rbd/rbd_module.h"
+#include "drivers/volume.h"
 #include "drivers/files/durable_file.h"
-#include "drivers/hypervisor/libvirt/ceph_secret.h"
 #include "drivers/hypervisor/libvirt/libvirt_hypervisor.h"
 #include "drivers/image/cache/image_cache.h"
 #include "drivers/image/sources/file_image_source.h"
@@ -91,7 +93,9 @@ struct Agent::Parts {
                                  .on_new_base = [this](const std::string& name) { note_new_base(name); }},
                                 *image_source, *processes)),
         image_store(make_local_image_store(paths.image_store())),
-        disk_backends(make_disk_backends(config, *processes)) {}
+        disk_backends(make_disk_backends(config, *processes)) {
+    volumes.backends.emplace("file", make_file_volumes(config.volumes_path));
+  }
 
   Config config;
   Paths paths;
@@ -110,11 +114,13 @@ struct Agent::Parts {
   std::unique_ptr<ImageStore> image_store;
   DiskBackends disk_backends;  // of files
   std::atomic<bool> said_unknown_host = false;
+  VolumeAccess volumes;
   ClaimTable claims{HostCapacity{}};
   DomainEvents events;
   std::unique_ptr<WorkerPool> workers;
   std::unique_ptr<HostMonitor> host;
   std::unique_ptr<Services> services;
+  std::unique_ptr<VolumeWork> volume_work;
   std::unique_ptr<ImageCacheManager> image_cache;
   std::unique_ptr<Journal> journal;
   std::unique_ptr<SpoolBus> bus;
@@ -141,7 +147,8 @@ struct Agent::Parts {
 };
 
 Result<void> Agent::Parts::make_folders() const {
-  for (const std::string& folder : {config.instances_path, paths.base_dir(), paths.locks_dir(), config.data_path, paths.image_store()}) {
+  for (const std::string& folder :
+       {config.instances_path, paths.base_dir(), paths.locks_dir(), config.data_path, paths.image_store(), config.volumes_path}) {
     if (auto made = make_directories(folder); !made) {
       return wrap(std::move(made).error(), "cannot make " + folder, "make it, owned by the agent's user");
     }
@@ -165,9 +172,14 @@ Result<void> Agent::Parts::open_storage() {
 // Guests open their disks with it. An instance whose start comes first fails with libvirt's words, so it is made before all else.
 void Agent::Parts::put_secret() {
   if (!rbd || config.rbd_user.empty()) return;
-  auto put = rbd->key().and_then([&](const std::string& key) {
-    return put_ceph_secret(*connection, {config.rbd_secret_uuid, config.rbd_user, key});
-  });
+  const auto put = [&]() -> Result<void> {
+    CA_TRY(const std::string keyring, rbd->key());
+    CA_TRY(std::string key, base64_decode(keyring));
+    return hypervisor->set_secret({.id = config.rbd_secret_uuid,
+                                   .usage = Secret::Usage::kCeph,
+                                   .name = "client." + config.rbd_user + " secret",
+                                   .value = std::move(key)});
+  }();
   if (!put) spdlog::error("guests can't open their disks in Ceph: {}; {}", put.error().chain(), put.error().action());
 }
 
@@ -180,11 +192,13 @@ Result<void> Agent::Parts::open_store() {
   host = std::make_unique<HostMonitor>(config, *hypervisor, disks, claims, *store, *processes);
   services = std::make_unique<Services>(Services{config, paths, clock, *store, *hypervisor, events, *networks, *images, disks, claims,
                                                  [this] { return host->virt(); },
-                                                 [this](std::string_view storage) { return disk_backend(storage); }});
+                                                 [this](std::string_view storage) { return disk_backend(storage); }, volumes});
   image_cache = std::make_unique<ImageCacheManager>(*services, [this](std::int64_t bytes) {
     // Where disks lie in Ceph, the cache takes nothing of what they have.
     if (config.images_type != "rbd") host->set_image_cache_bytes(bytes);
   });
+  volume_work = std::make_unique<VolumeWork>(*services, *workers, timers);
+  volumes.work_on = [this](const Uuid& id) { volume_work->work_on(id); };
   journal = std::make_unique<Journal>(*store, *workers, timers, clock, std::chrono::seconds(config.operation_timeout));
   add_verbs(*journal, *services);
   bus = std::make_unique<SpoolBus>(*store, timers);
@@ -316,6 +330,7 @@ Result<void> Agent::start() {
   CA_TRY(const std::string token, load_or_make_token(p.paths.token_file()));
   p.restore_claims();
   p.forget_half_uploads();
+  CA_TRY_VOID(p.volume_work->recover());
   if (auto removed = p.images->remove_unfinished(); !removed) {
     spdlog::warn("what an unfinished fetch left can't be removed: {}; {}", removed.error().chain(), removed.error().action());
   }
@@ -331,6 +346,10 @@ Result<void> Agent::start() {
   add_subnet_routes(p.router, *p.api);
   add_image_cache_routes(p.router, *p.api);
   add_agent_routes(p.router, *p.api);
+  add_volume_routes(p.router, *p.api);
+  add_volume_snapshot_routes(p.router, *p.api);
+  add_connected_volume_routes(p.router, *p.api);
+  add_volume_attachment_routes(p.router, *p.api);
   p.server = std::make_unique<ApiServer>(p.router, *p.api, token);
   CA_TRY_VOID(p.server->open(p.config.api_listen, p.config.api_port));
   p.connect();

@@ -146,12 +146,12 @@ PACKAGES_BUILD=(g++ meson ninja-build pkg-config libc6-dev nlohmann-json3-dev li
     libboost-program-options-dev libboost-system-dev libcpprest-dev libexpected-dev libvalijson-dev libsimdjson-dev
     librbd-dev librados-dev)
 PACKAGES_RUN=(libvirt-daemon-system libvirt-daemon libvirt-clients qemu-system-x86 qemu-utils dnsmasq-base iptables iproute2
-    procps e2fsprogs dosfstools xfsprogs util-linux)
+    procps e2fsprogs dosfstools xfsprogs util-linux qemu-block-extra)
 PACKAGES_DEMO=(iputils-ping curl openssh-client)
 PACKAGES_IMAGE=(busybox-static syslinux syslinux-common mtools qemu-utils)
 PACKAGES_TEST=(libgtest-dev libgmock-dev libbenchmark-dev ccache clang-format-14 clang-tidy-14 shellcheck systemd python3
-    genisoimage util-linux netcat-openbsd ceph-mon ceph-mgr ceph-osd ceph-common python3-rados python3-rbd
-    qemu-block-extra)
+    genisoimage tgt libxml2-utils util-linux netcat-openbsd openssl ceph-mon ceph-mgr ceph-osd ceph-common python3-rados
+    python3-rbd)
 
 missing_packages() {
     local package

@@ -65,6 +65,9 @@ struct Config {
   std::string rbd_store_pool;  // empty: images are files
   std::string rbd_store_user;
   std::string rbd_store_ceph_conf;
+  std::int64_t device_detach_attempts = 8;
+  std::int64_t device_detach_timeout = 20;  // s, of one attempt
+  std::string nfs_mount_point_base;         // $state_path/mnt
   // [vnc] enabled, server_listen
   bool vnc_enabled = true;
   std::string vnc_server_listen = "127.0.0.1";
@@ -84,7 +87,8 @@ struct Config {
   std::int64_t max_hung_workers = 16;
   std::int64_t drain_timeout = 60;  // s, after SIGTERM
   std::string qemu_img = "/usr/bin/qemu-img";
-  std::string helper_path;  // of the programs that run only where they are needed (compute-agent-rbd)
+  std::string helper_path;   // of the programs that run only where they are needed (compute-agent-rbd)
+  std::string volumes_path;  // $state_path/volumes
 };
 
 // Where a value came from, for --print-config.

@@ -6,6 +6,7 @@
 #include <set>
 
 #include "agent/verbs/steps.h"
+#include "agent/verbs/volume_records.h"
 #include "drivers/files/instance_dir.h"
 
 namespace ca {
@@ -120,6 +121,7 @@ Result<std::vector<LocalDisk>> planned_disks(const Instance& instance, const Dis
     taken.insert(target);
     disk.device_name = "/dev/" + target;
   }
+  if (boots_from_volume(instance)) disks.erase(disks.begin());
   return disks;
 }
 
@@ -129,7 +131,7 @@ Result<std::vector<LocalDisk>> planned_disks(Services& s, const Instance& instan
 }
 
 std::vector<LocalDisk> recorded_disks(Services& s, const Instance& instance) {
-  if (!instance.local_disks.empty()) return instance.local_disks;
+  if (!instance.local_disks.empty() || boots_from_volume(instance)) return instance.local_disks;
   LocalDisk disk;
   disk.name = "disk";
   disk.storage = s.disks.storage();
@@ -141,7 +143,10 @@ std::vector<LocalDisk> recorded_disks(Services& s, const Instance& instance) {
 
 Result<DiskBackend*> backend_of(Services& s, const LocalDisk& disk) { return s.disks_of(disk.storage); }
 
-Result<DiskBackend*> root_backend(Services& s, const Instance& instance) { return backend_of(s, recorded_disks(s, instance).front()); }
+Result<DiskBackend*> root_backend(Services& s, const Instance& instance) {
+  const auto disks = recorded_disks(s, instance);
+  return disks.empty() ? s.disks_of("raw") : backend_of(s, disks.front());
+}
 
 std::string cache_mode(const Config& config, const DiskSource& source) {
   const std::string kind = source.kind == DiskSource::Kind::kFile    ? "file="

@@ -26,7 +26,7 @@ struct NewDisks {
 [[nodiscard]] std::vector<LocalDisk> recorded_disks(Services& s, const Instance& instance);
 [[nodiscard]] Result<DiskBackend*> backend_of(Services& s, const LocalDisk& disk);
 
-// The back end of the root disk; the config drive and the record's copy lie there too.
+// The back end of the first disk; the config drive and the record's copy lie there too. Of an instance without disks of its own: files.
 [[nodiscard]] Result<DiskBackend*> root_backend(Services& s, const Instance& instance);
 
 // The <disk> elements of the instance's local disks and its config drive.

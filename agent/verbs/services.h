@@ -2,6 +2,8 @@
 // What verbs work with. Everything is an interface or a value; verbs own none of it.
 
 #include <functional>
+#include <map>
+#include <memory>
 #include <string>
 #include <string_view>
 
@@ -15,12 +17,20 @@
 #include "drivers/hypervisor.h"
 #include "drivers/image.h"
 #include "drivers/network.h"
+#include "drivers/volume.h"
 
 namespace ca {
 
 struct VirtChoice {
   std::string type;    // "kvm" or "qemu"
   std::string reason;  // why, for the log and `hypervisor show`
+};
+
+// Back ends of volumes by name (Volume::backend), and who works on the volumes.
+struct VolumeAccess {
+  std::map<std::string, std::unique_ptr<VolumeBackend>> backends;
+  // Carries out what the status of a volume or snapshot orders (creating, deleting, extending), in the background.
+  std::function<void(const Uuid&)> work_on;
 };
 
 struct Services {
@@ -39,6 +49,7 @@ struct Services {
   // The back end that a LocalDisk::storage names, so that disks outlive a change of images_type; `disks` is the one for new disks.
   // kInvalid: this agent has no such back end.
   std::function<Result<DiskBackend*>(std::string_view storage)> disks_of;
+  VolumeAccess& volumes;
 };
 
 }  // namespace ca

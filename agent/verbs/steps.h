@@ -17,6 +17,14 @@ namespace ca {
 [[nodiscard]] Step create_config_drive_step(Services& s);
 [[nodiscard]] Step remove_directory_step(Services& s);
 
+// --- volumes (volume_steps.cc)
+// Reserves the volumes that the instance's block devices name, and records those that the build is to make. Twice is no harm.
+Result<void> record_volumes(Tx& tx, const Config& config, Instance& record);
+// After a build that failed; what it made is deleted.
+Result<void> give_volumes_back(Services& s, Tx& tx, const Instance& record);
+[[nodiscard]] Step make_volumes_step(Services& s);     // storage of those to be made; all connected
+[[nodiscard]] Step release_volumes_step(Services& s);  // all given back; those that end with the instance are deleted
+
 // --- guest (guest_steps.cc)
 [[nodiscard]] Step define_step(Services& s, bool undoable);
 [[nodiscard]] Step start_step(Services& s, bool undoable);  // and waits for libvirt's event
