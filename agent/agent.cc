@@ -118,8 +118,8 @@ Result<void> Agent::Parts::open_store() {
   workers =
       std::make_unique<WorkerPool>(timers, static_cast<std::size_t>(config.max_workers), static_cast<std::size_t>(config.max_hung_workers));
   host = std::make_unique<HostMonitor>(config, *hypervisor, claims, *store, *processes);
-  services = std::make_unique<Services>(
-      Services{config, paths, clock, *store, *hypervisor, events, *networks, *images, *disks, claims, [this] { return host->virt(); }});
+  services = std::make_unique<Services>(Services{config, paths, clock, *store, *hypervisor, events, *networks, *images, *disks, claims,
+                                                 [this] { return host->virt(); }, *image_store, *processes});
   journal = std::make_unique<Journal>(*store, *workers, timers, clock, std::chrono::seconds(config.operation_timeout));
   add_verbs(*journal, *services);
   bus = std::make_unique<SpoolBus>(*store, timers);

@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "agent/core/block_devices.h"
 #include "agent/core/error.h"
 #include "agent/core/states.h"
 
@@ -39,11 +40,18 @@ struct DomainSeen {
 };
 
 struct DomainEvent {
-  enum class Kind { kDefined, kUndefined, kStarted, kSuspended, kResumed, kStopped, kShutdown, kCrashed, kRebooted };
+  enum class Kind { kDefined, kUndefined, kStarted, kSuspended, kResumed, kStopped, kShutdown, kCrashed, kRebooted, kBlockJob };
   std::string uuid;
   std::string name;
   Kind kind = Kind::kDefined;
   std::string detail;  // libvirt's reason in words: "destroyed", "shutdown", "failed", ...
+};
+
+// A job that works on a disk of a running domain.
+struct BlockJob {
+  bool active = false;
+  bool ready = false;  // a copy holds all there is, and what the guest writes goes to both
+  std::int64_t done_bytes = 0, total_bytes = 0;
 };
 
 class HypervisorListener {
@@ -81,6 +89,18 @@ class Hypervisor {
   virtual Result<void> destroy(const std::string& uuid) = 0;
   // Removes the definition, with managed save and NVRAM. Idempotent.
   virtual Result<void> undefine(const std::string& uuid) = 0;
+
+  // --- copies of a running domain's disks; `disk` is the path of its source, or its target ("vda")
+  // Begins to copy the whole disk, backing files included, into the new file `file`. kBlockJob events tell of its progress.
+  // The domain loses the job, not the disk, when it ends.
+  virtual Result<void> start_block_copy(const std::string& uuid, const std::string& disk, const std::string& file, DiskFormat format) = 0;
+  virtual Result<BlockJob> block_job(const std::string& uuid, const std::string& disk) = 0;
+  // Ends the job and waits until it let go of its file: a ready copy is then the disk as it was at that moment. Idempotent: no job,
+  // or a domain that is off or gone, is success.
+  virtual Result<void> end_block_job(const std::string& uuid, const std::string& disk) = 0;
+  // Makes the guest's agent flush and hold its file systems, and let them go. Thawing what is not frozen is success.
+  virtual Result<void> freeze(const std::string& uuid) = 0;
+  virtual Result<void> thaw(const std::string& uuid) = 0;
 };
 
 }  // namespace ca

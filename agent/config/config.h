@@ -46,6 +46,9 @@ struct Config {
   std::string rng_dev_path = "/dev/urandom";
   std::int64_t mem_stats_period_seconds = 10;
   std::int64_t wait_soft_reboot_seconds = 120;
+  std::string rescue_image_id;            // empty: the instance's own image
+  std::string snapshot_image_format;      // qcow2, raw; empty: that of the disk
+  std::int64_t shelved_offload_time = 0;  // s; 0: at once, -1: never
   // [vnc] enabled, server_listen
   bool vnc_enabled = true;
   std::string vnc_server_listen = "127.0.0.1";

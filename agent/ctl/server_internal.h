@@ -13,6 +13,9 @@ namespace ca::ctl {
 [[nodiscard]] std::string nic_problem(const std::string& value);
 [[nodiscard]] std::string nic_name_problem(const std::string& value);
 
+// The file as the API takes it, base64.
+[[nodiscard]] Result<std::string> read_user_data(const std::string& path);
+
 // A server as `server show` and `server create` show it.
 [[nodiscard]] Result<Details> server_details(Context& context, Json server);
 

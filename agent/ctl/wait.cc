@@ -91,6 +91,14 @@ Result<Json> wait_for_status(Context& context, const std::string& id, const std:
   }
 }
 
+Result<void> wait_for_one_of(Context& context, const std::string& id, const std::string& status, const std::string& other) {
+  auto reached = wait_for_status(context, id, status);
+  if (reached) return {};
+  const auto server = context.api.record({.path = "/servers/" + percent_encode(id)}, "server");
+  if (server && text_member(*server, "status") == other && text_member(*server, "OS-EXT-STS:task_state").empty()) return {};
+  return tl::unexpected<Error>(std::move(reached).error());
+}
+
 Result<void> wait_for_delete(Context& context, const Json& before) {
   ProgressLine line(context.err, context.err_is_terminal);
   Pace pace(context);

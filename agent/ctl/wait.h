@@ -12,6 +12,9 @@ namespace ca::ctl {
 // the failed step says when it comes to rest in another status.
 [[nodiscard]] Result<Json> wait_for_status(Context& context, const std::string& id, const std::string& status);
 
+// The same for orders that end in one of two states.
+[[nodiscard]] Result<void> wait_for_one_of(Context& context, const std::string& id, const std::string& status, const std::string& other);
+
 // Until the server is gone. `before` is the server as it was when it was ordered deleted: a fault it had then is not this order's.
 [[nodiscard]] Result<void> wait_for_delete(Context& context, const Json& before);
 

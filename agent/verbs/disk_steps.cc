@@ -40,15 +40,17 @@ std::int64_t root_bytes(const Instance& instance) {
   return instance.image.virtual_size_bytes > 0 ? instance.image.virtual_size_bytes : instance.image.size_bytes;
 }
 
+Result<void> fetch_base(Services& s, StepContext& ctx, const ImageMeta& image) {
+  auto base = s.images.fetch(image);
+  if (!base) return wrap(std::move(base).error(), fmt::format("image {} can't be fetched", image.id));
+  ctx.scratch()["base"] = {{"path", base->path}, {"format", to_string(base->format)}, {"bytes", base->virtual_size_bytes}};
+  return {};
+}
+
 Step fetch_image_step(Services& s) {
   return {.name = "fetch_image",
           .limit = std::chrono::seconds(s.config.operation_timeout),
-          .run = [&s](StepContext& ctx) -> Result<void> {
-            auto base = s.images.fetch(ctx.instance().image);
-            if (!base) return wrap(std::move(base).error(), fmt::format("image {} can't be fetched", ctx.instance().image.id));
-            ctx.scratch()["base"] = {{"path", base->path}, {"format", to_string(base->format)}, {"bytes", base->virtual_size_bytes}};
-            return {};
-          },
+          .run = [&s](StepContext& ctx) { return fetch_base(s, ctx, ctx.instance().image); },
           .undo = {},
           .task = TaskState::kBlockDeviceMapping};
 }
@@ -78,25 +80,29 @@ Step create_disk_step(Services& s) {
   return step;
 }
 
+Result<ConfigDriveFiles> config_drive_files(Services& s, const Instance& instance, const std::string& admin_pass) {
+  CA_TRY(const auto nics, nic_records(s, instance));
+  MetadataInput input{.instance = instance,
+                      .ports = {},
+                      .networks = {},
+                      .subnets = {},
+                      .dhcp_domain = s.config.dhcp_domain,
+                      .random_seed = random_bytes(512),
+                      .admin_pass = admin_pass};
+  for (const NicRecords& nic : nics) {
+    input.ports.push_back(nic.port);
+    input.networks.push_back(nic.network);
+    input.subnets.insert(input.subnets.end(), nic.subnets.begin(), nic.subnets.end());
+  }
+  return instance_metadata(input);
+}
+
 Step create_config_drive_step(Services& s) {
   Step step{.name = "create_config_drive", .limit = std::chrono::seconds(60), .run = {}, .undo = {}, .task = TaskState::kNone};
   step.run = [&s](StepContext& ctx) -> Result<void> {
     const Instance& instance = ctx.instance();
     if (!instance.config_drive) return write_record_copy(s, instance);
-    CA_TRY(const auto nics, nic_records(s, instance));
-    MetadataInput input{.instance = instance,
-                        .ports = {},
-                        .networks = {},
-                        .subnets = {},
-                        .dhcp_domain = s.config.dhcp_domain,
-                        .random_seed = random_bytes(512),
-                        .admin_pass = {}};
-    for (const NicRecords& nic : nics) {
-      input.ports.push_back(nic.port);
-      input.networks.push_back(nic.network);
-      input.subnets.insert(input.subnets.end(), nic.subnets.begin(), nic.subnets.end());
-    }
-    CA_TRY(const ConfigDriveFiles files, instance_metadata(input));
+    CA_TRY(const ConfigDriveFiles files, config_drive_files(s, instance, ctx.op().args.value("new_pass", "")));
     return side_by_side([&] { return write_config_drive(s.paths.config_drive(instance.uuid), files); },
                         [&] { return write_record_copy(s, instance); });
   };

@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 
 #include "agent/domainxml/domain_xml.h"
+#include "agent/verbs/rescue_spec.h"
 #include "agent/verbs/steps.h"
 
 namespace ca {
@@ -24,7 +25,8 @@ std::string cache_mode(const Config& config) {
 
 }  // namespace
 
-Result<std::string> guest_xml(Services& s, const Instance& instance) {
+Result<std::string> guest_xml(Services& s, const Instance& recorded) {
+  const Instance instance = recorded.rescue_image ? as_rescue_guest(recorded) : recorded;
   CA_TRY(const VirtChoice virt, s.virt());
   CA_TRY(const auto nics, nic_records(s, instance));
   GuestSpec spec;
@@ -59,6 +61,7 @@ Result<std::string> guest_xml(Services& s, const Instance& instance) {
     drive.cache = root.cache;
     spec.disks.push_back(drive);
   }
+  if (recorded.rescue_image) put_rescue_disks(s, recorded, spec);
   CA_TRY(const std::string model, vif_model(instance.image));
   for (const NicRecords& nic : nics) {
     const std::string bridge = nic.network.bridge.empty() ? s.networks.bridge_for(nic.network) : nic.network.bridge;

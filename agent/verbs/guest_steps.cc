@@ -10,15 +10,6 @@ using Kind = DomainEvent::Kind;
 constexpr std::chrono::seconds kStartEvent{30};
 constexpr std::chrono::seconds kAskAgain{10};  // nova's clean_shutdown retry interval: a guest that still boots misses the first
 
-// Running, off, or gone (kNoState) - as libvirt answers now.
-Result<PowerState> seen_state(Services& s, const Uuid& uuid) {
-  auto state = s.hypervisor.power_state(uuid);
-  if (!state && state.error().code == Code::kNotFound) return PowerState::kNoState;
-  return state;
-}
-
-bool is_off(PowerState state) { return state == PowerState::kNoState || state == PowerState::kShutdown || state == PowerState::kCrashed; }
-
 Result<void> power_off(Services& s, const Uuid& uuid) {
   CA_TRY(const PowerState state, seen_state(s, uuid));
   if (is_off(state)) return {};
@@ -44,6 +35,14 @@ Result<void> ask_to_shut_down(Services& s, const StepContext& ctx, std::chrono::
 }
 
 }  // namespace
+
+Result<PowerState> seen_state(Services& s, const Uuid& uuid) {
+  auto state = s.hypervisor.power_state(uuid);
+  if (!state && state.error().code == Code::kNotFound) return PowerState::kNoState;
+  return state;
+}
+
+bool is_off(PowerState state) { return state == PowerState::kNoState || state == PowerState::kShutdown || state == PowerState::kCrashed; }
 
 Step define_step(Services& s, bool undoable) {
   Step step{.name = "define", .limit = std::chrono::seconds(60), .run = {}, .undo = {}, .task = TaskState::kNone};

@@ -13,7 +13,9 @@
 #include "drivers/disk.h"
 #include "drivers/hypervisor.h"
 #include "drivers/image.h"
+#include "drivers/image_store.h"
 #include "drivers/network.h"
+#include "drivers/process.h"
 
 namespace ca {
 
@@ -35,6 +37,8 @@ struct Services {
   ClaimTable& claims;
   // kUnavailable until the probe has ended.
   std::function<Result<VirtChoice>()> virt;
+  ImageStore& image_store;
+  ProcessRunner& processes;
 };
 
 }  // namespace ca

@@ -3,6 +3,7 @@
 
 #include "agent/journal/verb.h"
 #include "agent/verbs/services.h"
+#include "drivers/config_drive.h"
 
 namespace ca {
 
@@ -10,6 +11,9 @@ namespace ca {
 [[nodiscard]] Step allocate_ports_step(Services& s);  // port, MAC and address records; undo removes them
 [[nodiscard]] Step plug_ports_step(Services& s);      // network up, DHCP entries; undo unplugs
 [[nodiscard]] Step unplug_ports_step(Services& s);
+
+// --- what the host has (build.cc)
+[[nodiscard]] Step claim_step(Services& s);  // undo releases it
 
 // --- disk (disk_steps.cc)
 [[nodiscard]] Step fetch_image_step(Services& s);
@@ -23,6 +27,33 @@ namespace ca {
 [[nodiscard]] Step shutdown_step(Services& s);              // asks the guest, waits for its end up to shutdown_timeout
 [[nodiscard]] Step power_off_step(Services& s);
 [[nodiscard]] Step undefine_step(Services& s);
+
+// --- orders that take a guest down and put something else in its place (exchange_steps.cc). Their accept() records old_vm_state.
+// Powers off; undo starts the guest again where the order found it active, unless what it ran on is lost.
+[[nodiscard]] Step take_down_step(Services& s);
+// In an undo: what the instance ran on before is gone, so take_down_step's undo leaves it off.
+void mark_lost(StepContext& ctx);
+[[nodiscard]] bool is_lost(StepContext& ctx);
+// define and start, where the record or the order says that the guest is to run.
+[[nodiscard]] Step start_if_step(Services& s, std::function<bool(const StepContext&)> wanted);
+
+// --- images of instances (snapshot_steps.cc). The order's `image_id` names a queued image, made by new_snapshot().
+[[nodiscard]] ImageMeta new_snapshot(const Instance& instance, const Uuid& id, const std::string& name, const std::string& type);
+// kNotFound, kConflict: no such image waits for data. What is refused leaves no image behind.
+[[nodiscard]] Result<Instance> accept_snapshot(Order order, const Message& message, Tx& tx);
+[[nodiscard]] Step copy_disk_step(Services& s, TaskState task);     // undo ends the copy and removes it and the image
+[[nodiscard]] Step upload_image_step(Services& s, TaskState task);  // undo removes the stored data
+// In an undo: the image stays, although the order failed.
+void keep_image(StepContext& ctx);
+
+// Running, off, or gone (kNoState) - as libvirt answers now.
+[[nodiscard]] Result<PowerState> seen_state(Services& s, const Uuid& uuid);
+[[nodiscard]] bool is_off(PowerState state);
+// kInvalid with both sizes: the flavor is too small for the image.
+[[nodiscard]] Result<void> check_image_fits(const Flavor& flavor, const ImageMeta& image);
+// The image's base as later steps find it in the scratch.
+Result<void> fetch_base(Services& s, StepContext& ctx, const ImageMeta& image);
+[[nodiscard]] Result<ConfigDriveFiles> config_drive_files(Services& s, const Instance& instance, const std::string& admin_pass);
 
 // Ports of the instance in NIC order, with their networks and subnets.
 struct NicRecords {

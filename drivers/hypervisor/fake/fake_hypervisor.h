@@ -9,6 +9,7 @@
 #include <functional>
 #include <map>
 #include <mutex>
+#include <set>
 #include <string>
 #include <thread>
 #include <vector>
@@ -24,7 +25,7 @@ class FakeHypervisor final : public Hypervisor {
   ~FakeHypervisor() override;
 
   // Hypervisor. Methods for Faults: host_facts, list_domains, power_state, domain_xml, define, create, shutdown, reboot, resume,
-  // destroy, undefine.
+  // destroy, undefine, start_block_copy, block_job, end_block_job, freeze, thaw.
   void start(HypervisorListener& listener) override;
   void stop() override;
   [[nodiscard]] bool connected() const override;
@@ -39,6 +40,11 @@ class FakeHypervisor final : public Hypervisor {
   Result<void> resume(const std::string& uuid) override;
   Result<void> destroy(const std::string& uuid) override;
   Result<void> undefine(const std::string& uuid) override;
+  Result<void> start_block_copy(const std::string& uuid, const std::string& disk, const std::string& file, DiskFormat format) override;
+  Result<BlockJob> block_job(const std::string& uuid, const std::string& disk) override;
+  Result<void> end_block_job(const std::string& uuid, const std::string& disk) override;
+  Result<void> freeze(const std::string& uuid) override;
+  Result<void> thaw(const std::string& uuid) override;
 
   Faults& faults() { return faults_; }
   void set_facts(HostFacts facts);
@@ -61,6 +67,11 @@ class FakeHypervisor final : public Hypervisor {
   void guest_powers_off(const std::string& uuid);
   void guest_crashes(const std::string& uuid);  // kStopped, "failed": what libvirt tells of an emulator that died
   void pause(const std::string& uuid);
+  // A copy is ready from the start, unless it never gets ready.
+  void set_copies_get_ready(bool ready);
+  // Disks with a job, as "<uuid> <disk>".
+  [[nodiscard]] std::vector<std::string> block_jobs() const;
+  [[nodiscard]] bool frozen(const std::string& uuid) const;
 
   [[nodiscard]] std::vector<std::string> defined() const;
   [[nodiscard]] std::vector<std::string> running() const;
@@ -71,6 +82,8 @@ class FakeHypervisor final : public Hypervisor {
     std::string xml;
     PowerState state = PowerState::kShutdown;
     bool persistent = true;
+    bool frozen = false;
+    std::set<std::string> copying;  // disks
   };
   using Domains = std::map<std::string, Domain>;
 
@@ -90,6 +103,7 @@ class FakeHypervisor final : public Hypervisor {
   HostFacts facts_;
   bool reachable_ = true;
   bool ignores_acpi_ = false;
+  bool copies_get_ready_ = true;
   bool holding_ = false;
   bool delivering_ = false;
   bool stopping_ = false;

@@ -1,0 +1,239 @@
+// An image of an instance's root disk: copied beside the disk, then taken into the image store.
+//
+// A running (or paused) guest goes on: QEMU mirrors the disk with all it is based on into the new file, and the mirror is cut off when
+// it is complete. A disk at rest is converted. Formats come from the record, for after the first boot a disk's content is hostile.
+
+#include <fmt/format.h>
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+#include <array>
+
+#include "agent/verbs/steps.h"
+#include "drivers/disk/convert.h"
+#include "drivers/files/durable_file.h"
+
+namespace ca {
+namespace {
+
+using Kind = DomainEvent::Kind;
+
+constexpr const char* kKeep = "keep_image";
+constexpr const char* kFormat = "snapshot_format";
+constexpr std::chrono::seconds kLookAgain{2};  // where an event was lost
+
+struct RootDisk {
+  std::string path;
+  DiskFormat format = DiskFormat::kUnknown;
+  std::int64_t bytes = 0;
+};
+
+Uuid image_id(const StepContext& ctx) { return ctx.op().args.at("image_id").get<std::string>(); }
+
+// Beside the disk, so that QEMU, which may write nowhere else, can write it, and a delete of the instance removes it.
+std::string copy_path(Services& s, const Uuid& uuid) { return s.paths.instance_dir(uuid) + "/disk.snapshot.part"; }
+
+Result<RootDisk> root_disk(Services& s, const Instance& instance) {
+  const std::string address = s.disks.address(instance.uuid, "disk");
+  const DiskSource source = s.disks.source(address);
+  if (source.kind != DiskSource::Kind::kFile) {
+    return fail(Code::kInvalid,
+                fmt::format("the root disk of {} lies in {}, which can't be made an image yet", instance.uuid, s.disks.storage()));
+  }
+  CA_TRY(const auto bytes, s.disks.size(address));
+  if (!bytes) return fail(Code::kNotFound, fmt::format("instance {} has no disk {}", instance.uuid, address), "rebuild the instance");
+  const auto recorded = std::ranges::find(instance.local_disks, "disk", &LocalDisk::name);
+  return RootDisk{source.path, recorded == instance.local_disks.end() ? s.disks.format() : recorded->format, *bytes};
+}
+
+bool is_set(const Instance& instance, const char* property) {
+  const auto found = instance.image.properties.find(property);
+  return found != instance.image.properties.end() && (found->second == "yes" || found->second == "true" || found->second == "True");
+}
+
+// A guest that stays frozen, a job that goes on, a file nobody wants: none of these outlives an attempt.
+Result<void> clean_up(Services& s, const Instance& instance, const std::string& disk) {
+  CA_TRY(const PowerState state, seen_state(s, instance.uuid));
+  if (!is_off(state)) {
+    if (is_set(instance, "hw_qemu_guest_agent")) {
+      if (const auto thawed = s.hypervisor.thaw(instance.uuid); !thawed && thawed.error().code == Code::kUnavailable) return thawed;
+    }
+    CA_TRY_VOID(s.hypervisor.end_block_job(instance.uuid, disk));
+  }
+  return remove_file(copy_path(s, instance.uuid));
+}
+
+Result<void> wait_until_ready(Services& s, const StepContext& ctx, const std::string& disk) {
+  const Uuid& uuid = ctx.instance().uuid;
+  while (true) {
+    DomainEvents::Waiter waiter(s.events, uuid, {Kind::kBlockJob, Kind::kStopped, Kind::kCrashed});
+    CA_TRY(const BlockJob job, s.hypervisor.block_job(uuid, disk));
+    if (job.ready) return {};
+    if (!job.active) {
+      return fail(Code::kExternal, fmt::format("the copy of {} broke off", disk),
+                  fmt::format("look at the space on its file system and at /var/log/libvirt/qemu/{}.log", ctx.instance().domain()));
+    }
+    if (ctx.cancelled() || ctx.abandoned()) return fail(Code::kCancelled, "the copy was given up");
+    waiter.wait(kLookAgain);
+  }
+}
+
+// True: frozen. The guest's agent is asked where the image says that there is one; it must answer only where the image says so.
+Result<bool> freeze(Services& s, const Instance& instance, PowerState state) {
+  if (!is_set(instance, "hw_qemu_guest_agent") || state != PowerState::kRunning) return false;
+  const auto frozen = s.hypervisor.freeze(instance.uuid);
+  if (frozen) return true;
+  if (frozen.error().code == Code::kUnavailable) return tl::unexpected<Error>(frozen.error());
+  if (is_set(instance, "os_require_quiesce")) {
+    return wrap(frozen.error(), fmt::format("instance {} can't be quiesced, which its image requires", instance.uuid),
+                "look at the guest's qemu-guest-agent, or stop the instance first");
+  }
+  spdlog::warn("the snapshot of {} is taken without quiescing it: {}", instance.uuid, frozen.error().chain());
+  return false;
+}
+
+Result<void> copy_running(Services& s, StepContext& ctx, const RootDisk& disk, DiskFormat format) {
+  const Instance& instance = ctx.instance();
+  CA_TRY_VOID(s.hypervisor.start_block_copy(instance.uuid, disk.path, copy_path(s, instance.uuid), format));
+  CA_TRY_VOID(wait_until_ready(s, ctx, disk.path));
+  CA_TRY(const PowerState state, seen_state(s, instance.uuid));
+  CA_TRY(const bool frozen, freeze(s, instance, state));
+  // Ended by another hand in between, the copy could be anything.
+  const auto job = s.hypervisor.block_job(instance.uuid, disk.path);
+  const auto ended = s.hypervisor.end_block_job(instance.uuid, disk.path);
+  if (frozen) CA_TRY_VOID(s.hypervisor.thaw(instance.uuid));
+  CA_TRY_VOID(ended);
+  if (!job) return tl::unexpected<Error>(job.error());
+  if (!job->ready) return fail(Code::kExternal, fmt::format("the copy of {} broke off when it was complete", disk.path));
+  return {};
+}
+
+Result<void> copy(Services& s, StepContext& ctx, const RootDisk& disk, DiskFormat format) {
+  const Uuid& uuid = ctx.instance().uuid;
+  CA_TRY(const PowerState state, seen_state(s, uuid));
+  if (is_off(state)) {
+    return convert_disk(
+        s.processes, s.config.qemu_img,
+        {.from = disk.path, .from_format = disk.format, .to = copy_path(s, uuid), .to_format = format, .virtual_bytes = disk.bytes});
+  }
+  return copy_running(s, ctx, disk, format);
+}
+
+Result<void> erase_image(Tx& tx, const Uuid& id) {
+  auto erased = tx.erase<ImageMeta>(id);
+  if (!erased && erased.error().code == Code::kNotFound) return {};
+  return erased;
+}
+
+RecordChange now_saving(const Uuid& id, DiskFormat format) {
+  return [id, format](Tx& tx, Instance&) -> Result<void> {
+    CA_TRY(ImageMeta image, tx.get<ImageMeta>(id));
+    image.status = ImageStatus::kSaving;
+    image.disk_format = format;
+    image.updated_us = tx.now_us();
+    return tx.put(image);
+  };
+}
+
+RecordChange now_active(const Uuid& id, DiskFormat format, const StoredImage& stored) {
+  return [id, format, stored](Tx& tx, Instance&) -> Result<void> {
+    CA_TRY(ImageMeta image, tx.get<ImageMeta>(id));
+    image.status = ImageStatus::kActive;
+    image.disk_format = format;
+    image.size_bytes = stored.size_bytes;
+    image.virtual_size_bytes = stored.virtual_size_bytes;
+    image.checksum = stored.md5;
+    image.os_hash_algo = "sha512";
+    image.os_hash_value = stored.sha512;
+    image.updated_us = tx.now_us();
+    return tx.put(image);
+  };
+}
+
+bool kept(StepContext& ctx) { return ctx.scratch().value(kKeep, false); }
+
+}  // namespace
+
+void keep_image(StepContext& ctx) { ctx.scratch()[kKeep] = true; }
+
+ImageMeta new_snapshot(const Instance& instance, const Uuid& id, const std::string& name, const std::string& type) {
+  // nova's non_inheritable_image_properties, and what its snapshots say of another image.
+  constexpr std::array kOwn{"cache_in_nova",
+                            "bittorrent",
+                            "img_signature",
+                            "img_signature_hash_method",
+                            "img_signature_key_type",
+                            "img_signature_certificate_uuid",
+                            "backup_type"};
+  ImageMeta image;
+  image.id = id;
+  image.name = name;
+  image.visibility = "private";
+  image.owner = instance.project_id;
+  image.min_ram_mib = instance.image.min_ram_mib;
+  image.min_disk_gib = std::max(instance.image.min_disk_gib, instance.flavor.root_gib);
+  image.properties = instance.image.properties;
+  for (const char* property : kOwn) image.properties.erase(property);
+  image.properties["image_type"] = type;
+  image.properties["image_location"] = "snapshot";
+  image.properties["image_state"] = "available";
+  image.properties["instance_uuid"] = instance.uuid;
+  image.properties["user_id"] = instance.user_id;
+  image.properties["owner_id"] = instance.project_id;
+  if (!instance.image.id.empty()) image.properties["base_image_ref"] = instance.image.id;
+  return image;
+}
+
+Result<Instance> accept_snapshot(Order order, const Message& message, Tx& tx) {
+  const Uuid id = message.args.at("image_id").get<std::string>();
+  CA_TRY(const ImageMeta image, tx.get<ImageMeta>(id));
+  if (image.status != ImageStatus::kQueued || image.disk_format != DiskFormat::kUnknown) {
+    return fail(Code::kConflict, fmt::format("image {} does not wait for an instance's disk: it is {}", id, to_string(image.status)),
+                "order a new image");
+  }
+  auto record = accept_order(order, message, tx);
+  if (!record) CA_TRY_VOID(erase_image(tx, id));
+  return record;
+}
+
+Step copy_disk_step(Services& s, TaskState task) {
+  Step step{.name = "copy_disk", .limit = std::chrono::seconds(s.config.operation_timeout), .run = {}, .undo = {}, .task = task};
+  step.run = [&s](StepContext& ctx) -> Result<void> {
+    CA_TRY(const RootDisk disk, root_disk(s, ctx.instance()));
+    CA_TRY_VOID(clean_up(s, ctx.instance(), disk.path));
+    const DiskFormat wanted = disk_format_from(s.config.snapshot_image_format);
+    const DiskFormat format = wanted == DiskFormat::kUnknown ? disk.format : wanted;
+    if (auto copied = copy(s, ctx, disk, format); !copied) {
+      return wrap(std::move(copied).error(), fmt::format("cannot copy the root disk of {}", ctx.instance().uuid));
+    }
+    ctx.scratch()[kFormat] = to_string(format);
+    ctx.on_commit(now_saving(image_id(ctx), format));
+    return {};
+  };
+  step.undo = [&s](StepContext& ctx) -> Result<void> {
+    if (kept(ctx)) return {};
+    const std::string address = s.disks.address(ctx.instance().uuid, "disk");
+    CA_TRY_VOID(clean_up(s, ctx.instance(), s.disks.source(address).path));
+    ctx.on_commit([id = image_id(ctx)](Tx& tx, Instance&) { return erase_image(tx, id); });
+    return {};
+  };
+  return step;
+}
+
+Step upload_image_step(Services& s, TaskState task) {
+  Step step{.name = "upload_image", .limit = std::chrono::seconds(s.config.operation_timeout), .run = {}, .undo = {}, .task = task};
+  step.run = [&s](StepContext& ctx) -> Result<void> {
+    const DiskFormat format = disk_format_from(ctx.scratch().value(kFormat, ""));
+    auto stored = s.image_store.take(image_id(ctx), format, copy_path(s, ctx.instance().uuid), s.config.max_image_bytes);
+    if (!stored) return wrap(std::move(stored).error(), fmt::format("the image store refuses the snapshot of {}", ctx.instance().uuid));
+    ctx.on_commit(now_active(image_id(ctx), format, *stored));
+    return {};
+  };
+  step.undo = [&s](StepContext& ctx) -> Result<void> {
+    if (kept(ctx)) return {};
+    return s.image_store.remove(image_id(ctx));
+  };
+  return step;
+}
+
+}  // namespace ca
