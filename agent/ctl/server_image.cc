@@ -20,12 +20,18 @@ Result<Json> get_image(Context& context, const std::string& id) {
   return context.api.json({.service = Service::kImage, .path = "/images/" + percent_encode(id)});
 }
 
-// Until the image is active; the server's own account of it where it will never be.
+// A backup's rotation comes after its image is complete.
+bool works_on(Context& context, const std::string& server) {
+  const auto found = context.api.record({.path = "/servers/" + percent_encode(server)}, "server");
+  return found && !text_member(*found, "OS-EXT-STS:task_state").empty();
+}
+
+// Until the image is active and the order done; the server's own account of it where the image will never be.
 Result<Json> wait_for_image(Context& context, const std::string& id, const std::string& server) {
   Millis interval{50};
   while (true) {
     auto image = get_image(context, id);
-    if (image && text_member(*image, "status") == "active") return image;
+    if (image && text_member(*image, "status") == "active" && !works_on(context, server)) return image;
     if (!image && image.error().code != Code::kNotFound) return image;
     if (!image) {
       return fail(Code::kExternal, "the image " + id + " was given up", "see why: computectl server event list " + server);

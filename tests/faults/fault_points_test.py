@@ -14,7 +14,7 @@ import host_state
 from harness import tap
 from harness.agent import Failed
 from tiny_guest import DEAF, POLITE
-from world import World, equal
+from world import KEPT, World, equal
 
 KILLED = -9
 
@@ -27,6 +27,30 @@ class Order:
     needs: typing.Callable = None    # (world) -> uuid of a server in the state that the order needs
     starts: int = 0                  # QEMU processes it starts
     undone: str = None               # status once it failed and was undone
+    undone_starts: int = None        # QEMU processes it starts then; None: as many
+    images: int = 0                  # that it leaves more than there were
+    undone_images: int = 0
+
+
+def rescued(world):
+    return world.order(world.active(POLITE), {"rescue": {}}, "RESCUE")
+
+
+def shelved(world):
+    return world.order(world.active(POLITE), {"shelve": None}, "SHELVED")
+
+
+def offloaded(world):
+    return world.order(shelved(world), {"shelveOffload": None}, "SHELVED_OFFLOADED")
+
+
+def backed_up(world):
+    """A server with one backup, made by another order than the one that is tested."""
+    return world.order(world.active(DEAF), {"createImage": {"name": "old", "metadata": {"image_type": "backup", "backup_type": "daily"}}}, "ACTIVE")
+
+
+def rebuild(world, uuid):
+    return act({"rebuild": {"imageRef": world.images[POLITE]}})(world, uuid)
 
 
 def act(body):
@@ -50,6 +74,16 @@ ORDERS = {
                       Order("stop of a deaf guest", act({"os-stop": None}), "SHUTOFF", lambda world: world.active(DEAF))],
     "reboot_instance": [Order("soft reboot", act({"reboot": {"type": "SOFT"}}), "ACTIVE", lambda world: world.active(POLITE), starts=1),
                         Order("hard reboot", act({"reboot": {"type": "HARD"}}), "ACTIVE", lambda world: world.active(DEAF), starts=1)],
+    "rescue_instance": [Order("rescue", act({"rescue": {}}), "RESCUE", lambda world: world.active(POLITE), starts=1, undone="ACTIVE", undone_starts=2)],
+    "unrescue_instance": [Order("unrescue", act({"unrescue": None}), "ACTIVE", rescued, starts=1, undone="ACTIVE")],
+    "rebuild_instance": [Order("rebuild", rebuild, "ACTIVE", lambda world: world.active(POLITE), starts=1, undone=KEPT)],
+    "snapshot_instance": [Order("live snapshot", act({"createImage": {"name": "snap"}}), "ACTIVE", lambda world: world.active(DEAF), images=1, undone="ACTIVE"),
+                          Order("snapshot at rest", act({"createImage": {"name": "snap"}}), "SHUTOFF", lambda world: world.shut_off(POLITE), images=1)],
+    # The older backup goes, also where the order fails after that.
+    "backup_instance": [Order("backup", act({"createBackup": {"name": "new", "backup_type": "daily", "rotation": 1}}), "ACTIVE", backed_up, undone="ACTIVE")],
+    "shelve_instance": [Order("shelve", act({"shelve": None}), "SHELVED", lambda world: world.active(POLITE), undone="ACTIVE", undone_starts=1)],
+    "shelve_offload_instance": [Order("offload", act({"shelveOffload": None}), "SHELVED_OFFLOADED", shelved)],
+    "unshelve_instance": [Order("unshelve", act({"unshelve": None}), "ACTIVE", offloaded, starts=1, undone="ACTIVE")],
 }
 UNDO = ("undo_before", "undone", "undo_recorded")
 
@@ -123,6 +157,7 @@ class Case:
         if self.order.needs and not self.uuid:
             self.uuid = self.order.needs(world)
         self.before = {s["id"] for s in self.agent.servers()}
+        self.snapshots_before = len(self.world.snapshots())
         self.requests_before = {a["request_id"] for a in self.agent.actions(self.uuid)} if self.uuid else set()
         self.domain = self.agent.server(self.uuid)["OS-EXT-SRV-ATTR:instance_name"] if self.uuid else None
         self.starts_before = host_state.starts(self.domain) if self.uuid else 0
@@ -146,18 +181,22 @@ class Case:
         """Started again without the fault, the agent carries the order out; once, and nothing else is there."""
         self.ends = self.order.undone if self.undoes else self.order.ends
         self.agent.start()
-        self.agent.wait_status(self.uuid, self.ends)
+        self.agent.wait_status(self.uuid, self.ends.split(",")[0])
         self.expected = {u: status for u, (_, status) in self.world.standing.items() if u != self.uuid}
         if self.ends != "DELETED":
             self.expected[self.uuid] = self.ends
         self.world.check_at_rest(self.expected)
         self.check_guest()
+        more = len(self.world.snapshots()) - self.snapshots_before
+        equal(more, self.order.undone_images if self.undoes else self.order.images, "images that were made of servers")
+        self.world.drop_snapshots()
         equal(self.agent.stop(), 0, "exit status of the agent at SIGTERM")
         self.check_journal(self.world.check_store(self.expected))
 
     def check_guest(self):
-        equal(host_state.starts(self.domain) - self.starts_before, self.order.starts, "QEMU processes that were started")
-        if self.ends == "ACTIVE" and self.pid_at_death and self.starts_at_death - self.starts_before == self.order.starts:
+        starts = self.order.undone_starts if self.undoes and self.order.undone_starts is not None else self.order.starts
+        equal(host_state.starts(self.domain) - self.starts_before, starts, "QEMU processes that were started")
+        if self.ends in ("ACTIVE", "RESCUE") and self.pid_at_death and self.starts_at_death - self.starts_before == starts:
             equal(host_state.pid_of(self.domain), self.pid_at_death, "process of the guest that ran before")
 
     def check_journal(self, store):

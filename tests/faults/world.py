@@ -11,11 +11,22 @@ from harness.agent import BUILD, DATA, INSTANCES, Agent, Failed, domains, taps, 
 
 RAM_MIB = 24
 RESERVED_MIB = 512
+# What an instance of each status has on the host. KEPT: in ERROR after it once ran; a build that failed has nothing.
+KEPT = "ERROR, kept"
+RUNNING = ("ACTIVE", "RESCUE")
+DEFINED = (*RUNNING, "SHUTOFF", "SHELVED", KEPT)
+RECORDED = (*DEFINED, "SHELVED_OFFLOADED")
 
 
 def equal(found, wanted, what):
     if found != wanted:
         raise Failed(f"{what}: {found!r}, expected {wanted!r}")
+
+
+def block_jobs(uuid):
+    """Disks of a running domain that a job works on."""
+    listed = [line.split()[0] for line in virsh("domblklist", uuid).stdout.splitlines() if line.split()]
+    return [target for target in listed if virsh("blockjob", uuid, target, "--info", check=False).stdout.strip()]
 
 
 class World:
@@ -32,7 +43,7 @@ class World:
         """Options for the next start."""
         # A polite guest is off in milliseconds; waiting for a deaf one is most of what its cases take.
         options = dict(shutdown_timeout=2, cpu_allocation_ratio=32, reserved_host_memory_mb=RESERVED_MIB,
-                       libvirt__wait_soft_reboot_seconds=2, agent__drain_timeout=60)
+                       libvirt__wait_soft_reboot_seconds=2, agent__drain_timeout=60, shelved_offload_time=-1)
         self.agent = Agent(self.scratch, **{**options, **more})
 
     def set_up(self):
@@ -105,6 +116,22 @@ class World:
         log = INSTANCES / uuid / "console.log"
         wait_for(f"the guest of {uuid} to run", lambda: log.exists() and kind.encode() + b"\n" in log.read_bytes()[-64:], 60)
 
+    def order(self, uuid, body, status):
+        """An action, and its end."""
+        answered, answer = self.agent.action(uuid, body)
+        equal(answered, 202, f"status of {body} ({answer})")
+        self.agent.wait_status(uuid, status)
+        self.standing[uuid] = (self.standing[uuid][0], status)
+        return uuid
+
+    def snapshots(self):
+        """Images that were made of servers, without those that shelved ones come back from."""
+        return [i["id"] for i in self.agent.ok("GET", "/image/v2/images")["images"] if "image_type" in i and not i["name"].endswith("-shelved")]
+
+    def drop_snapshots(self):
+        for image in self.snapshots():
+            self.agent.ok("DELETE", f"/image/v2/images/{image}")
+
     def delete(self, uuid):
         equal(self.agent.call("DELETE", f"/compute/v2.1/servers/{uuid}")[0], 204, "status of DELETE")
         self.agent.wait_status(uuid, "DELETED")
@@ -115,9 +142,10 @@ class World:
         """Call with the agent running and idle: `expected` (uuid -> status) is all there is, seen from outside."""
         self.agent.wait_idle()
         shown = {s["id"]: (s["status"], s["OS-EXT-STS:task_state"]) for s in self.agent.servers()}
-        equal(shown, {u: (status, None) for u, status in expected.items()}, "servers")
-        defined = {u for u, status in expected.items() if status in ("ACTIVE", "SHUTOFF")}
-        running = {u for u, status in expected.items() if status == "ACTIVE"}
+        equal(shown, {u: (status.split(",")[0], None) for u, status in expected.items()}, "servers")
+        defined = {u for u, status in expected.items() if status in DEFINED}
+        running = {u for u, status in expected.items() if status in RUNNING}
+        recorded = {u for u, status in expected.items() if status in RECORDED}
         there = host_state.domains()
         equal(set(there), defined, "domains that libvirt has")
         equal({u for u, (_, pid) in there.items() if pid}, running, "domains that run")
@@ -126,10 +154,14 @@ class World:
         equal(host_state.instance_dirs(), sorted(defined), "instance directories")
         equal(host_state.half_written(), [], "temporary files")
         ports = self.agent.ok("GET", "/network/v2.0/ports")["ports"]
-        equal(sorted(p["device_id"] for p in ports), sorted(defined), "servers of the ports")
+        equal(sorted(p["device_id"] for p in ports), sorted(recorded), "servers of the ports")
         equal(sorted(taps()), sorted("tap" + p["id"][:11] for p in ports if p["device_id"] in running), "taps")
         if host_state.network_is_there(self.network):
-            equal(host_state.dhcp_macs(self.network), sorted(p["mac_address"] for p in ports), "DHCP entries")
+            equal(host_state.dhcp_macs(self.network), sorted(p["mac_address"] for p in ports if p["device_id"] in defined), "DHCP entries")
+        images = self.agent.ok("GET", "/image/v2/images")["images"]
+        equal({i["status"] for i in images}, {"active"}, "statuses of images")
+        equal(sorted(p.name for p in (DATA / "images").iterdir()), sorted(i["id"] for i in images), "data in the image store")
+        equal([(u, t) for u in running for t in block_jobs(u)], [], "block jobs")
         used = self.agent.ok("GET", "/compute/v2.1/os-hypervisors/statistics")["hypervisor_statistics"]
         equal((used["vcpus_used"], used["memory_mb_used"], used["local_gb_used"]),
               (len(defined), RESERVED_MIB + RAM_MIB * len(defined), len(defined)), "claimed vCPUs, MiB and GiB")
@@ -147,5 +179,8 @@ class World:
                 continue
             equal(record["port_ids"], store.ports_of(uuid), f"ports of {uuid}")
             equal(len(record["port_ids"]), 1, f"number of ports of {uuid}")
+            if status == "SHELVED_OFFLOADED":
+                equal(record.get("claim"), None, f"claim of {uuid}")
+                continue
             equal(record["claim"], {"vcpus": 1, "memory_mib": RAM_MIB, "disk_gib": 1}, f"claim of {uuid}")
         return store
