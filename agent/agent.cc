@@ -6,16 +6,19 @@
 #include <sys/stat.h>
 
 #include <filesystem>
+#include <map>
 
 #include "agent/api/image/upload.h"
 #include "agent/api/server.h"
 #include "agent/bus/dispatcher.h"
 #include "agent/bus/spool.h"
+#include "agent/expiry.h"
 #include "agent/host_monitor.h"
 #include "agent/reconcile/loop/reconciler.h"
 #include "agent/runtime/startup_pages.h"
 #include "agent/service_notify.h"
 #include "agent/token.h"
+#include "agent/verbs/image_cache_manager.h"
 #include "agent/verbs/verb_table.h"
 #include "drivers/disk/qcow2/qcow2_backend.h"
 #include "drivers/disk/raw/raw_backend.h"
@@ -40,9 +43,14 @@ constexpr bool kValidateXml = true;
 constexpr bool kValidateXml = false;
 #endif
 
-std::unique_ptr<DiskBackend> disk_backend(const Config& config, ProcessRunner& runner) {
-  return config.images_type == "raw" ? make_raw_backend(config.instances_path)
-                                     : make_qcow2_backend(config.instances_path, runner, config.qemu_img);
+// By the name under which records know them.
+using DiskBackends = std::map<std::string, std::unique_ptr<DiskBackend>, std::less<>>;
+
+DiskBackends make_disk_backends(const Config& config, ProcessRunner& runner) {
+  DiskBackends backends;
+  backends["qcow2"] = make_qcow2_backend(config.instances_path, runner, config.qemu_img);
+  backends["raw"] = make_raw_backend(config.instances_path);
+  return backends;
 }
 
 }  // namespace
@@ -56,15 +64,17 @@ struct Agent::Parts {
         connection(make_libvirt_connection({.uri = config.connection_uri, .validate_xml = kValidateXml})),
         hypervisor(make_libvirt_hypervisor(connection)),
         host_networks(make_libvirt_networks(connection)),
-        networks(make_bridge_network_driver(*host_networks, {.dhcp_domain = config.dhcp_domain})),
+        networks(make_bridge_network_driver(*host_networks, {.dhcp_domain = config.dhcp_domain, .networks_path = paths.networks_dir()})),
         image_source(make_file_image_source(paths.image_store())),
         images(make_image_cache({.base_dir = paths.base_dir(),
                                  .locks_dir = paths.locks_dir(),
                                  .force_raw_images = config.force_raw_images,
-                                 .qemu_img = config.qemu_img},
+                                 .qemu_img = config.qemu_img,
+                                 .on_new_base = [this](const std::string& name) { note_new_base(name); }},
                                 *image_source, *processes)),
         image_store(make_local_image_store(paths.image_store())),
-        disks(disk_backend(config, *processes)) {}
+        disk_backends(make_disk_backends(config, *processes)),
+        disks(*disk_backends.at(config.images_type == "default" ? "qcow2" : config.images_type)) {}
 
   Config config;
   Paths paths;
@@ -80,22 +90,28 @@ struct Agent::Parts {
   std::unique_ptr<ImageSource> image_source;
   std::unique_ptr<ImageCache> images;
   std::unique_ptr<ImageStore> image_store;
-  std::unique_ptr<DiskBackend> disks;
+  DiskBackends disk_backends;
+  DiskBackend& disks;  // for new disks
   ClaimTable claims{HostCapacity{}};
   DomainEvents events;
   std::unique_ptr<WorkerPool> workers;
   std::unique_ptr<HostMonitor> host;
   std::unique_ptr<Services> services;
+  std::unique_ptr<ImageCacheManager> image_cache;
   std::unique_ptr<Journal> journal;
   std::unique_ptr<SpoolBus> bus;
   std::unique_ptr<Dispatcher> dispatcher;
   std::unique_ptr<Reconciler> reconciler;
+  std::unique_ptr<Expiry> expiry;
   std::unique_ptr<ApiServices> api;
   Router router;
   std::unique_ptr<ApiServer> server;
 
   Result<void> make_folders() const;
   Result<void> open_store();
+  Result<DiskBackend*> disk_backend(std::string_view storage) const;
+  void note_new_base(const std::string& name);
+  void look_after_images();
   void restore_claims();
   void forget_half_uploads();
   void connect();
@@ -118,25 +134,51 @@ Result<void> Agent::Parts::open_store() {
   workers =
       std::make_unique<WorkerPool>(timers, static_cast<std::size_t>(config.max_workers), static_cast<std::size_t>(config.max_hung_workers));
   host = std::make_unique<HostMonitor>(config, *hypervisor, claims, *store, *processes);
-  services = std::make_unique<Services>(Services{config, paths, clock, *store, *hypervisor, events, *networks, *images, *disks, claims,
-                                                 [this] { return host->virt(); }, *image_store, *processes});
+  services = std::make_unique<Services>(
+      Services{config, paths, clock, *store, *hypervisor, events, *networks, *images, disks, claims, [this] { return host->virt(); },
+               [this](std::string_view storage) { return disk_backend(storage); }, *image_store, *processes});
+  image_cache = std::make_unique<ImageCacheManager>(*services, [this](std::int64_t bytes) { host->set_image_cache_bytes(bytes); });
   journal = std::make_unique<Journal>(*store, *workers, timers, clock, std::chrono::seconds(config.operation_timeout));
   add_verbs(*journal, *services);
   bus = std::make_unique<SpoolBus>(*store, timers);
   dispatcher = std::make_unique<Dispatcher>(*bus, *journal, *store, schemas, *workers);
   dispatcher->add_query("get_console_output", [this](const Message& message) { return get_console_output(*services, message); });
+  dispatcher->add_query("get_diagnostics", [this](const Message& message) { return get_diagnostics(*services, message); });
   dispatcher->add_query("ping", [](const Message& message) -> Result<Json> { return Json(message.args.value("arg", "pong")); });
-  reconciler = std::make_unique<Reconciler>(
-      *store, *journal, *hypervisor, *workers,
-      [this](Tx& tx, const std::string& method, const Uuid& uuid) {
-        return publish_order(*api, tx, method, {{"instance", {{"uuid", uuid}}}}, new_request_id());
-      },
-      config.resume_guests_state_on_host_boot);
-  api = std::make_unique<ApiServices>(
-      ApiServices{*services, *bus, *journal, schemas, *workers, *image_store, [this] { return host->view(); }, clock.wall_us()});
+  const auto publish = [this](Tx& tx, const std::string& method, const Uuid& uuid) {
+    return publish_order(*api, tx, method, {{"instance", {{"uuid", uuid}}}}, new_request_id());
+  };
+  reconciler = std::make_unique<Reconciler>(*store, *journal, *hypervisor, *workers, publish, config.resume_guests_state_on_host_boot);
+  expiry = std::make_unique<Expiry>(config, clock, *store, timers, *workers, publish);
+  api = std::make_unique<ApiServices>(ApiServices{*services, *bus, *journal, schemas, *workers, *image_store,
+                                                  [this] { return host->view(); }, clock.wall_us(), *image_cache});
   journal->on_cancel([this](const Uuid& uuid) { events.interrupt(uuid); });
   journal->on_idle([this](const Uuid& uuid) { reconciler->look_at(uuid); });
   return {};
+}
+
+Result<DiskBackend*> Agent::Parts::disk_backend(std::string_view storage) const {
+  const auto found = disk_backends.find(storage);
+  if (found != disk_backends.end()) return found->second.get();
+  return fail(Code::kInvalid, fmt::format("a disk is recorded as \"{:.32}\", for which this agent has no back end", storage),
+              "start the agent with the options that it had when the disk was made");
+}
+
+void Agent::Parts::note_new_base(const std::string& name) {
+  workers->submit([this, name](TaskLease&) { image_cache->note_new(name); });
+}
+
+// Again and again, each time counted from the end of the last.
+void Agent::Parts::look_after_images() {
+  constexpr std::int64_t kNovasShortest = 60;
+  const std::int64_t interval = config.image_cache_manager_interval;
+  if (interval < 0) return;
+  timers.after(std::chrono::seconds(interval == 0 ? kNovasShortest : interval), [this] {
+    workers->submit([this](TaskLease&) {
+      image_cache->pass();
+      look_after_images();
+    });
+  });
 }
 
 void Agent::Parts::restore_claims() {
@@ -183,6 +225,7 @@ void Agent::Parts::on_connected() {
     spdlog::error("the host's facts can't be read: {}; {}", facts.error().chain(), facts.error().action());
     return;
   }
+  image_cache->tell_bytes();
   journal->wake_parked();
   reconciler->look_at_all();
   spdlog::info("ready");
@@ -208,18 +251,23 @@ Result<void> Agent::start() {
   }
   add_server_routes(p.router, *p.api);
   add_server_action_routes(p.router, *p.api);
+  add_server_edit_routes(p.router, *p.api);
   add_flavor_routes(p.router, *p.api);
   add_keypair_routes(p.router, *p.api);
   add_host_routes(p.router, *p.api);
   add_image_routes(p.router, *p.api);
+  add_image_import_routes(p.router, *p.api);
   add_network_routes(p.router, *p.api);
   add_subnet_routes(p.router, *p.api);
+  add_image_cache_routes(p.router, *p.api);
   add_agent_routes(p.router, *p.api);
   p.server = std::make_unique<ApiServer>(p.router, *p.api, token);
   CA_TRY_VOID(p.server->open(p.config.api_listen, p.config.api_port));
   p.connect();
+  p.look_after_images();
   CA_TRY(const std::size_t resumed, p.journal->recover());
   p.bus->start(*p.dispatcher);
+  p.expiry->start();
   spdlog::info("compute-agent {} serves host {} on {}:{}, {} instances, {} operations resumed", COMPUTE_AGENT_VERSION, p.config.host,
                p.config.api_listen, p.config.api_port, p.store->count<Instance>(), resumed);
   notify_ready();
@@ -231,6 +279,7 @@ bool Agent::drain() {
   Parts& p = *parts_;
   notify_stopping();
   p.bus->stop();
+  p.image_cache->stop();
   p.server->close();
   const bool ended = p.journal->drain(std::chrono::seconds(p.config.drain_timeout));
   p.hypervisor->stop();

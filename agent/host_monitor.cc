@@ -21,12 +21,26 @@ Result<void> HostMonitor::refresh() {
   const HostCapacity capacity{{facts.cpus, config_.reserved_host_cpus, config_.cpu_allocation_ratio},
                               {facts.memory_mib, config_.reserved_host_memory_mb, config_.ram_allocation_ratio},
                               {gib(disk.f_blocks), reserved_disk_gib(config_.reserved_host_disk_mb), config_.disk_allocation_ratio}};
-  claims_.set_host(capacity);
   const std::lock_guard lock(mutex_);
+  capacity_ = capacity;
+  tell_claims();
   view_.facts = facts;
   view_.disk_total_gib = gib(disk.f_blocks);
   view_.disk_free_gib = gib(disk.f_bavail);
   return {};
+}
+
+void HostMonitor::set_image_cache_bytes(std::int64_t bytes) {
+  const std::lock_guard lock(mutex_);
+  view_.image_cache_gib = bytes >> 30;
+  // Before the host's facts are known there is nothing to claim from.
+  if (view_.facts) tell_claims();
+}
+
+void HostMonitor::tell_claims() {
+  HostCapacity capacity = capacity_;
+  capacity.disk_gib.reserved += view_.image_cache_gib;
+  claims_.set_host(capacity);
 }
 
 void HostMonitor::choose_virt_type() {

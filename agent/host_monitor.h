@@ -18,6 +18,8 @@ class HostMonitor {
   Result<void> refresh();
   // Blocking; on a worker. Decides kvm or qemu: from the option, from what was found out at this boot, or by the probe.
   void choose_virt_type();
+  // What the image cache takes is used disk.
+  void set_image_cache_bytes(std::int64_t bytes);
   void set_connection(bool up, const std::string& reason);
 
   [[nodiscard]] HostView view() const;
@@ -32,6 +34,8 @@ class HostMonitor {
   ProcessRunner& processes_;
   mutable std::mutex mutex_;
   HostView view_;
+  HostCapacity capacity_;  // without the image cache
+  void tell_claims();      // with mutex_ held
 };
 
 }  // namespace ca

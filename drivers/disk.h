@@ -23,6 +23,7 @@ struct DiskSpec {
   DiskFormat base_format = DiskFormat::kRaw;  // from our record, never probed
   std::int64_t base_virtual_bytes = 0;
   std::int64_t size_bytes = 0;  // wanted virtual size, >= base_virtual_bytes
+  bool preallocate = false;     // files only: all of size_bytes is allocated at once
 };
 
 struct DiskCapacity {
@@ -53,12 +54,24 @@ class DiskBackend {
   virtual Result<void> remove(const std::string& address) = 0;
   // Grows; never shrinks (kInvalid). The guest does not run.
   virtual Result<void> resize(const std::string& address, std::int64_t size_bytes) = 0;
+  // Keeps a copy of the disk as it is now, beside it (files: in nova's <uuid>_resize). Replaces an older one. The guest does not run.
+  virtual Result<void> keep(const std::string& address) { return cannot_keep(address); }
+  // The disk is again what keep() saw; the copy becomes the disk. The guest does not run. kNotFound: nothing was kept.
+  virtual Result<void> give_back(const std::string& address) { return cannot_keep(address); }
+  // Drops what keep() kept; nothing there is success.
+  virtual Result<void> forget_kept(const std::string& /*address*/) { return {}; }
   // Virtual size; none: there is no such disk.
   virtual Result<std::optional<std::int64_t>> size(const std::string& address) = 0;
   // Before a guest starts on it: nobody else may write to it. kConflict names the other writer.
   virtual Result<void> check_unused(const std::string& address) = 0;
   // Of the storage the disks lie on.
   virtual Result<DiskCapacity> capacity() = 0;
+
+ private:
+  [[nodiscard]] Result<void> cannot_keep(const std::string& address) const {
+    return fail(Code::kInvalid, "disks of kind " + std::string(storage()) + " can't be kept for a revert: " + address,
+                "resize an instance whose disks are files");
+  }
 };
 
 }  // namespace ca

@@ -47,6 +47,29 @@ struct DomainEvent {
   std::string detail;  // libvirt's reason in words: "destroyed", "shutdown", "failed", ...
 };
 
+// Counters of a running domain since its start. A member that libvirt does not tell (of a busy or silent QEMU) is -1; a list is empty.
+struct DomainStats {
+  struct Cpu {
+    std::int64_t id = 0;
+    std::int64_t time_ns = -1;
+  };
+  struct Disk {
+    std::string name;  // "vda"
+    std::int64_t read_bytes = -1, read_requests = -1, write_bytes = -1, write_requests = -1;
+  };
+  struct Nic {
+    std::string name;  // "tap9394db63-c3"
+    std::int64_t rx_octets = -1, rx_packets = -1, rx_errors = -1, rx_drop = -1;
+    std::int64_t tx_octets = -1, tx_packets = -1, tx_errors = -1, tx_drop = -1;
+  };
+  PowerState state = PowerState::kNoState;
+  std::vector<Cpu> cpus;
+  std::vector<Disk> disks;
+  std::vector<Nic> nics;
+  std::int64_t memory_maximum_kib = -1;
+  std::int64_t memory_used_kib = -1;  // of the guest's own telling; -1 where it has no balloon driver
+};
+
 // A job that works on a disk of a running domain.
 struct BlockJob {
   bool active = false;
@@ -89,6 +112,20 @@ class Hypervisor {
   virtual Result<void> destroy(const std::string& uuid) = 0;
   // Removes the definition, with managed save and NVRAM. Idempotent.
   virtual Result<void> undefine(const std::string& uuid) = 0;
+
+  // --- pause, managed save, and what is asked of a running guest
+  // Stops the guest's CPUs; resume() runs them again. Idempotent: a paused domain is success. kConflict when it is off.
+  virtual Result<void> suspend(const std::string& uuid) = 0;
+  // Writes the guest's memory to disk and powers it off; the next create() goes on from there. Takes as long as the memory is large.
+  // Idempotent: a domain that is off and saved is success. kConflict when it is off without.
+  virtual Result<void> managed_save(const std::string& uuid) = 0;
+  // What managed_save() wrote is dropped: the next create() boots. Idempotent.
+  virtual Result<void> remove_managed_save(const std::string& uuid) = 0;
+  virtual Result<void> inject_nmi(const std::string& uuid) = 0;
+  // By the guest agent. kConflict when it does not answer.
+  virtual Result<void> set_user_password(const std::string& uuid, const std::string& user, const std::string& password) = 0;
+  // Does not wait for a QEMU that is busy.
+  virtual Result<DomainStats> domain_stats(const std::string& uuid) = 0;
 
   // --- copies of a running domain's disks; `disk` is the path of its source, or its target ("vda")
   // Begins to copy the whole disk, backing files included, into the new file `file`. kBlockJob events tell of its progress.

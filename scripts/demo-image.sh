@@ -18,7 +18,7 @@ IMAGE_MIB=64
 SECTORS_BEFORE=2048
 # Modules named here are loaded in this order, each after what it depends on.
 MODULES=(virtio_ring virtio virtio_pci virtio_blk virtio_net virtio_scsi sd_mod virtio-rng virtio_balloon
-    ata_piix sr_mod isofs button evdev)
+    virtio_console ata_piix sr_mod isofs button evdev)
 
 mkdir -p "$1"
 OUT=$(cd "$1" && pwd)

@@ -17,6 +17,8 @@
 
 namespace ca {
 
+class ImageCacheManager;
+
 // What this host is and has left, as the API shows it.
 struct HostView {
   std::optional<HostFacts> facts;  // none until libvirt was asked once
@@ -24,6 +26,7 @@ struct HostView {
   std::string hypervisor_down_reason;
   VirtChoice virt;
   std::int64_t disk_total_gib = 0, disk_free_gib = 0;
+  std::int64_t image_cache_gib = 0;  // full GiB that _base takes: used disk
 };
 
 struct ApiServices {
@@ -35,6 +38,7 @@ struct ApiServices {
   ImageStore& image_store;
   std::function<HostView()> host;
   std::int64_t started_us = 0;
+  ImageCacheManager& image_cache;
 };
 
 // The one project and user of a standalone agent, until it has an identity service.
@@ -43,12 +47,15 @@ inline constexpr const char* kUserId = "00000000000000000000000000000001";
 
 void add_server_routes(Router& router, ApiServices& s);
 void add_server_action_routes(Router& router, ApiServices& s);
+void add_server_edit_routes(Router& router, ApiServices& s);
 void add_flavor_routes(Router& router, ApiServices& s);
 void add_keypair_routes(Router& router, ApiServices& s);
 void add_host_routes(Router& router, ApiServices& s);
 void add_image_routes(Router& router, ApiServices& s);
+void add_image_import_routes(Router& router, ApiServices& s);
 void add_network_routes(Router& router, ApiServices& s);
 void add_subnet_routes(Router& router, ApiServices& s);
+void add_image_cache_routes(Router& router, ApiServices& s);
 void add_agent_routes(Router& router, ApiServices& s);
 
 // The body as JSON, checked against schemas/rest/<schema>.json.

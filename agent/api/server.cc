@@ -3,6 +3,7 @@
 // Without it cpprestsdk defines a macro U, which collides with fmt.
 #define _TURN_OFF_PLATFORM_STRING
 #include <cpprest/containerstream.h>
+#include <cpprest/filestream.h>
 #include <cpprest/http_listener.h>
 #include <cpprest/rawptrstream.h>
 #include <fmt/format.h>
@@ -33,6 +34,35 @@ bool same_token(const std::string& a, const std::string& b) {
   return a.size() == b.size() && CRYPTO_memcmp(a.data(), b.data(), a.size()) == 0;
 }
 
+// A client that went away is no concern of ours.
+void reply(const http::http_request& request, const http::http_response& response) {
+  request.reply(response).then([](const pplx::task<void>& sent) {
+    try {
+      sent.get();
+    } catch (const std::exception& e) {
+      spdlog::debug("a reply could not be sent: {}", e.what());
+    }
+  });
+}
+
+// Read and sent a piece at a time.
+void send_file(const http::http_request& request, http::http_response response, const std::string& path) {
+  concurrency::streams::fstream::open_istream(path).then(
+      [request, response](const pplx::task<concurrency::streams::istream>& opened) mutable {
+        try {
+          auto stream = opened.get();
+          stream.seek(0, std::ios_base::end);
+          const auto size = static_cast<std::size_t>(static_cast<std::streamoff>(stream.tell()));
+          stream.seek(0);
+          response.set_body(stream, size, "application/octet-stream");
+        } catch (const std::exception& e) {
+          spdlog::error("the data of an image cannot be read: {}", e.what());
+          response.set_status_code(http::status_codes::InternalError);
+        }
+        reply(request, response);
+      });
+}
+
 void send(const http::http_request& request, const std::string& request_id, const std::string& service, Result<ApiResponse> outcome) {
   ApiResponse answer = outcome ? *std::move(outcome) : error_response(service, outcome.error());
   if (answer.status >= 500 && !outcome) {
@@ -48,19 +78,16 @@ void send(const http::http_request& request, const std::string& request_id, cons
     response.headers().add("Vary", "OpenStack-API-Version, X-OpenStack-Nova-API-Version");
   }
   for (const auto& [name, value] : answer.headers) response.headers().add(name, value);
+  if (!answer.file.empty()) {
+    send_file(request, response, answer.file);
+    return;
+  }
   if (!answer.text.empty()) {
     response.set_body(std::move(answer.text), answer.content_type);
   } else if (answer.body) {
     response.set_body(answer.body->dump(-1, ' ', false, Json::error_handler_t::replace), "application/json");
   }
-  // A client that went away is no concern of ours.
-  request.reply(response).then([](const pplx::task<void>& sent) {
-    try {
-      sent.get();
-    } catch (const std::exception& e) {
-      spdlog::debug("a reply could not be sent: {}", e.what());
-    }
-  });
+  reply(request, response);
 }
 
 std::map<std::string, std::string> decode_query(const http::http_request& request) {

@@ -18,7 +18,13 @@ struct Config {
   std::string state_path;                               // /var/lib/nova
   std::string instances_path;                           // $state_path/instances
   std::string image_cache_subdirectory_name = "_base";  // [image_cache] subdirectory_name
+  std::int64_t image_cache_manager_interval = 2400;     // [image_cache] manager_interval, s; -1: never
+  std::int64_t image_cache_checksum_interval = 604800;  // [image_cache] checksum_interval_seconds (ours), s; 0: never
+  bool remove_unused_base_images = true;
+  std::int64_t remove_unused_original_minimum_age_seconds = 86400;
   bool force_raw_images = true;
+  std::string preallocate_images = "none";  // none, space
+  std::string default_ephemeral_format;     // ext4, vfat, xfs; empty: by the image's os_type
   bool force_config_drive = false;
   std::int64_t reserved_host_memory_mb = 512;
   std::int64_t reserved_host_disk_mb = 0;
@@ -29,6 +35,8 @@ struct Config {
   std::int64_t max_concurrent_builds = 10;
   std::int64_t shutdown_timeout = 60;  // s
   bool resume_guests_state_on_host_boot = false;
+  std::int64_t reclaim_instance_interval = 0;  // s a deleted instance is kept; 0: it is gone at once
+  std::int64_t resize_confirm_window = 0;      // s until a resize is confirmed by itself; 0: never
   std::string default_availability_zone = "nova";
   std::string dhcp_domain = "novalocal";  // [api] dhcp_domain, as nova has it; also read from [DEFAULT]
   bool debug = false;
@@ -58,6 +66,9 @@ struct Config {
   std::string token_file;                 // $data_path/token
   std::int64_t max_body_bytes = 1 << 20;  // JSON bodies; image uploads are bounded by max_image_bytes
   std::int64_t max_image_bytes = std::int64_t{1} << 40;
+  std::vector<std::string> import_allowed_schemes{"http", "https"};
+  std::vector<std::string> import_allowed_ports{"80", "443"};
+  std::vector<std::string> import_disallowed_hosts;
   // [agent] (ours)
   std::string data_path;                  // /var/lib/compute-agent: agent.db, token, images/
   std::int64_t operation_timeout = 1800;  // s, deadline of a message that names none

@@ -1,5 +1,6 @@
 #include "agent/config/host_defaults.h"
 
+#include <charconv>
 #include <arpa/inet.h>
 #include <ifaddrs.h>
 #include <net/if.h>
@@ -90,6 +91,12 @@ bool is_clean_path(std::string_view text) {
     if (slash == std::string_view::npos) return true;
     text.remove_prefix(slash + 1);
   }
+}
+
+bool is_port(std::string_view text) {
+  unsigned port = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), port);
+  return error == std::errc{} && end == text.data() + text.size() && port >= 1 && port <= 65535;
 }
 
 bool is_clean_path_or_empty(std::string_view text) { return text.empty() || is_clean_path(text); }

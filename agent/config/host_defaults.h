@@ -16,6 +16,7 @@ namespace ca {
 [[nodiscard]] bool is_domain_or_empty(std::string_view text);
 // Absolute, no empty, "." or ".." component, not "/" itself.
 [[nodiscard]] bool is_clean_path(std::string_view text);
+[[nodiscard]] bool is_port(std::string_view text);
 [[nodiscard]] bool is_clean_path_or_empty(std::string_view text);
 // One path component of letters, digits, '.', '_' and '-' that does not start with '.'.
 [[nodiscard]] bool is_directory_name(std::string_view text);

@@ -27,7 +27,6 @@ constexpr auto kDefault = std::to_array<std::string_view>({
     "cpu_shared_set",
     "daemon",
     "default_access_ip_network_name",
-    "default_ephemeral_format",
     "default_log_levels",
     "default_schedule_zone",
     "enable_new_services",
@@ -91,7 +90,6 @@ constexpr auto kDefault = std::to_array<std::string_view>({
     "periodic_enable",
     "periodic_fuzzy_delay",
     "pointer_model",
-    "preallocate_images",
     "provider_config_location",
     "publish_errors",
     "pybasedir",
@@ -99,13 +97,11 @@ constexpr auto kDefault = std::to_array<std::string_view>({
     "rate_limit_except_level",
     "rate_limit_interval",
     "reboot_timeout",
-    "reclaim_instance_interval",
     "record",
     "reimage_timeout_per_gb",
     "report_interval",
     "rescue_timeout",
     "reserved_huge_pages",
-    "resize_confirm_window",
     "resize_fs_using_block_device",
     "resource_provider_association_refresh",
     "rootwrap_config",
@@ -172,10 +168,7 @@ constexpr auto kApi = std::to_array<std::string_view>({
 });
 
 constexpr auto kImageCache = std::to_array<std::string_view>({
-    "manager_interval",
     "precache_concurrency",
-    "remove_unused_base_images",
-    "remove_unused_original_minimum_age_seconds",
     "remove_unused_resized_minimum_age_seconds",
 });
 

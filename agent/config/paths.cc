@@ -39,6 +39,7 @@ std::string sha1_hex(std::string_view text) {
 Paths::Paths(const Config& config)
     : instances_(config.instances_path),
       base_name_(config.image_cache_subdirectory_name),
+      networks_(config.state_path + "/networks"),
       data_(config.data_path),
       token_file_(config.token_file) {}
 
@@ -48,7 +49,11 @@ std::string Paths::base_image(const Uuid& image_id) const { return base_dir() + 
 
 std::string Paths::locks_dir() const { return instances_ + "/locks"; }
 
+std::string Paths::networks_dir() const { return networks_; }
+
 std::string Paths::instance_dir(const Uuid& uuid) const { return instances_ + "/" + checked(uuid); }
+
+std::string Paths::resize_dir(const Uuid& uuid) const { return instance_dir(uuid) + "_resize"; }
 
 std::string Paths::disk(const Uuid& uuid) const { return instance_dir(uuid) + "/disk"; }
 

@@ -17,7 +17,9 @@ class Paths {
   [[nodiscard]] std::string base_dir() const;                        // _base
   [[nodiscard]] std::string base_image(const Uuid& image_id) const;  // _base/<sha1 of image id>
   [[nodiscard]] std::string locks_dir() const;
+  [[nodiscard]] std::string networks_dir() const;  // $state_path/networks, as nova-network's networks_path
   [[nodiscard]] std::string instance_dir(const Uuid& uuid) const;
+  [[nodiscard]] std::string resize_dir(const Uuid& uuid) const;    // <uuid>_resize: disks as they were before a resize
   [[nodiscard]] std::string disk(const Uuid& uuid) const;          // disk
   [[nodiscard]] std::string config_drive(const Uuid& uuid) const;  // disk.config
   [[nodiscard]] std::string disk_info(const Uuid& uuid) const;     // disk.info
@@ -30,7 +32,7 @@ class Paths {
   [[nodiscard]] std::string stored_image(const Uuid& image_id) const;  // images/<id>
 
  private:
-  std::string instances_, base_name_, data_, token_file_;
+  std::string instances_, base_name_, networks_, data_, token_file_;
 };
 
 }  // namespace ca

@@ -28,8 +28,8 @@ struct BlockDevice {
   BlockDestination destination = BlockDestination::kVolume;
   std::int64_t boot_index = -1;  // 0: boots from it; -1: never
   std::string device_name;       // "/dev/vdb"; empty: the next free one
-  std::int64_t size_gib = 0;
-  std::string guest_format;  // ext4, vfat, xfs, swap; empty: the default
+  std::int64_t size_gib = 0;     // of swap MiB, as nova counts it
+  std::string guest_format;      // ext4, vfat, xfs, swap; empty: the default
   bool delete_on_termination = false;
   std::string tag;
   std::string disk_bus;     // empty: that of the image

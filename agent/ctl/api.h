@@ -15,7 +15,7 @@
 
 namespace ca::ctl {
 
-enum class Service { kCompute, kImage, kNetwork };
+enum class Service { kCompute, kImage, kNetwork, kAgent };
 
 // Where the agent is and how to be let in. The token is read when the first call is made.
 struct Access {

@@ -11,6 +11,7 @@
 namespace ca::ctl {
 namespace {
 
+constexpr std::string_view kImportMethods = "web-download";
 constexpr std::string_view kDiskFormats = "ami ari aki vhd vmdk raw qcow2 vhdx vdi iso ploop";
 constexpr std::string_view kContainerFormats = "ami ari aki bare docker ova ovf";
 
@@ -204,6 +205,15 @@ constexpr Option kCreateOptions[] = {
     {.names = "--progress", .help = "Show upload progress also when standard error is no terminal"},
     CTL_IMAGE_OPTIONS,
 };
+constexpr Option kImportOptions[] = {
+    {.names = "--method",
+     .metavar = "<method>",
+     .help = "Import method; web-download, the default, is the only one",
+     .choices = kImportMethods},
+    {.names = "--uri", .metavar = "<uri>", .help = "URL of the image: http or https"},
+    {.names = "--checksum", .metavar = "<algorithm:hex>", .help = "What the image must hash to: md5, sha1, sha256 or sha512"},
+    {.names = "--wait", .help = "Wait until the image is imported"},
+};
 constexpr Option kSetOptions[] = {
     {.names = "--name", .metavar = "<name>", .help = "New image name"},
     CTL_IMAGE_OPTIONS,
@@ -261,6 +271,14 @@ constexpr Command kCommands[] = {
      .positionals = kImages,
      .example = "computectl image delete demo",
      .run = &run_image_delete},
+    {.name = "image import",
+     .summary = "Initiate image import",
+     .description = "The agent fetches the image itself. The image is made before: image create without --file reserves it.",
+     .positionals = kImage,
+     .options = kImportOptions,
+     .display = Display::kShow,
+     .example = "computectl image import --uri https://images.example.org/demo.qcow2 --checksum sha256:<hex> --wait demo",
+     .run = &run_image_import},
     {.name = "image list",
      .summary = "List available images",
      .options = kListOptions,

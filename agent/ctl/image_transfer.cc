@@ -13,6 +13,7 @@
 #include "agent/ctl/progress.h"
 #include "agent/ctl/resolve.h"
 #include "agent/ctl/text.h"
+#include "agent/ctl/wait.h"
 
 namespace ca::ctl {
 namespace {
@@ -146,6 +147,23 @@ Result<Output> run_image_create(Context& context, const Args& args) {
     CA_TRY(image, context.api.json({.service = Service::kImage, .path = path}));
   }
   return Output(image_details(image, false));
+}
+
+Result<Output> run_image_import(Context& context, const Args& args) {
+  if (!args.has("uri")) return fail(Code::kInvalid, "--uri is missing", "say where the image is: --uri https://...");
+  CA_TRY(const Json image, find_image(context.api, args.text("<image>")));
+  const std::string id = text_member(image, "id"), path = "/images/" + percent_encode(id);
+  Json method{{"name", "web-download"}, {"uri", args.text("uri")}};
+  if (const auto checksum = args.get("checksum")) method["checksum"] = *checksum;
+  CA_TRY(const auto accepted,
+         context.api.send(
+             {.method = "POST", .service = Service::kImage, .path = path + "/import", .body = Json{{"method", std::move(method)}}}));
+  if (args.has("wait")) {
+    CA_TRY(const Json done, wait_for_image(context, id));
+    return Output(image_details(done, false));
+  }
+  CA_TRY(const Json now, context.api.json({.service = Service::kImage, .path = path}));
+  return Output(image_details(now, false));
 }
 
 Result<Output> run_image_save(Context& context, const Args& args) {

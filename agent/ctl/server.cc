@@ -18,7 +18,7 @@ Result<void> act(Context& context, const std::string& id, Json action) {
 
 Result<Output> run_server_delete(Context& context, const Args& args) {
   return for_each_name(context, args.all("<server>"), "delete", "server", [&](const std::string& name) -> Result<void> {
-    CA_TRY(const Json server, find_server(context.api, name));
+    CA_TRY(const Json server, args.has("force") ? find_server_or_deleted(context.api, name) : find_server(context.api, name));
     const std::string id = text_member(server, "id");
     if (args.has("force")) {
       CA_TRY_VOID(act(context, id, {{"forceDelete", nullptr}}));
@@ -76,6 +76,16 @@ constexpr Option kCreateOptions[] = {
              "is attached",
      .repeat = true,
      .check = &nic_problem},
+    {.names = "--ephemeral",
+     .metavar = "<size=size[,format=format]>",
+     .help = "Create and attach a local ephemeral block device of <size> GiB with a file system ext4, vfat or xfs (repeat option for "
+             "more; together no more than the flavor has). Default: one of all that the flavor has",
+     .repeat = true,
+     .check = &ephemeral_problem},
+    {.names = "--swap",
+     .metavar = "<swap>",
+     .help = "Create and attach a local swap block device of <swap> MiB. Default: all that the flavor has",
+     .type = ArgType::kNotNegative},
     {.names = "--key-name", .metavar = "<key-name>", .help = "Keypair to inject into this server"},
     {.names = "--property",
      .metavar = "<key=value>",
@@ -155,6 +165,8 @@ constexpr Option kRebootOptions[] = {
     {.names = "--wait", .help = "Wait for reboot to complete"},
 };
 
+constexpr Option kShowOptions[] = {{.names = "--diagnostics", .help = "Display server diagnostics information"}};
+
 constexpr Option kPowerOptions[] = {{.names = "--wait", .help = "Wait until it is done"}};
 
 constexpr Command kServerCommands[] = {
@@ -189,6 +201,7 @@ constexpr Command kServerCommands[] = {
     {.name = "server show",
      .summary = "Show server details",
      .positionals = kOneServer,
+     .options = kShowOptions,
      .display = Display::kShow,
      .example = "computectl server show demo1\ncomputectl server show -f value -c status demo1",
      .run = &run_server_show},

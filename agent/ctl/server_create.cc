@@ -96,6 +96,31 @@ Result<void> add_counts(Json& server, const Args& args) {
   return {};
 }
 
+// "size=1,format=ext4" in its parts.
+std::map<std::string, std::string> ephemeral_parts(const std::string& value) {
+  std::map<std::string, std::string> parts;
+  for (const std::string& part : split(value, ',')) parts[part.substr(0, part.find('='))] = part.substr(part.find('=') + 1);
+  return parts;
+}
+
+Json blank_disk(std::int64_t size, const std::string& format) {
+  Json entry{
+      {"source_type", "blank"}, {"destination_type", "local"}, {"boot_index", -1}, {"delete_on_termination", true}, {"volume_size", size}};
+  if (!format.empty()) entry["guest_format"] = format;
+  return entry;
+}
+
+void add_local_disks(Json& server, const Args& args) {
+  Json mapping = Json::array();
+  for (const std::string& value : args.all("ephemeral")) {
+    const auto parts = ephemeral_parts(value);
+    const auto format = parts.find("format");
+    mapping.push_back(blank_disk(std::stoll(parts.at("size")), format == parts.end() ? "" : format->second));
+  }
+  if (const auto swap = args.number("swap")) mapping.push_back(blank_disk(*swap, "swap"));
+  if (!mapping.empty()) server["block_device_mapping_v2"] = std::move(mapping);
+}
+
 Result<void> add_config_drive(Json& server, const Args& args) {
   if (args.has("use-config-drive")) server["config_drive"] = true;
   if (args.has("no-config-drive")) server["config_drive"] = false;
@@ -119,6 +144,7 @@ Result<Json> request_body(Context& context, const Args& args) {
   server["flavorRef"] = text_member(flavor, "id");
   CA_TRY_VOID(add_counts(server, args));
   CA_TRY_VOID(add_config_drive(server, args));
+  add_local_disks(server, args);
   if (const auto path = args.get("user-data")) {
     CA_TRY(server["user_data"], read_user_data(*path));
   }
@@ -187,6 +213,20 @@ std::string nic_problem(const std::string& value) {
     return "Invalid argument " + value + "; either network or port should be specified but not both";
   }
   return {};
+}
+
+std::string ephemeral_problem(const std::string& value) {
+  const std::string form = "Invalid argument " + value + "; argument must be of form 'size=<GiB>[,format=<format>]'";
+  const auto digit = [](char c) { return c >= '0' && c <= '9'; };
+  bool sized = false;
+  for (const std::string& part : split(value, ',')) {
+    const std::string key = part.substr(0, part.find('=')), text = part.substr(std::min(part.size(), part.find('=')));
+    if (text.size() < 2 || (key != "size" && key != "format")) return form;
+    if (key != "size") continue;
+    sized = text.size() < 8 && std::ranges::all_of(text.substr(1), digit) && text.find_first_not_of('0', 1) != std::string::npos;
+    if (!sized) return form;
+  }
+  return sized ? "" : form;
 }
 
 Result<Output> run_server_create(Context& context, const Args& args) {

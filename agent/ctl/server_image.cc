@@ -27,7 +27,7 @@ bool works_on(Context& context, const std::string& server) {
 }
 
 // Until the image is active and the order done; the server's own account of it where the image will never be.
-Result<Json> wait_for_image(Context& context, const std::string& id, const std::string& server) {
+Result<Json> wait_for_snapshot(Context& context, const std::string& id, const std::string& server) {
   Millis interval{50};
   while (true) {
     auto image = get_image(context, id);
@@ -48,7 +48,7 @@ Result<Output> make_image(Context& context, const Args& args, const std::string&
   if (id.empty()) return Output{};  // a backup that keeps none
   Json image;
   if (args.has("wait")) {
-    CA_TRY(image, wait_for_image(context, id, server));
+    CA_TRY(image, wait_for_snapshot(context, id, server));
   } else {
     CA_TRY(image, get_image(context, id));
   }
@@ -78,7 +78,7 @@ Result<Output> run_server_shelve(Context& context, const Args& args) {
     const std::string status = text_member(server, "status");
     if (!status.starts_with("SHELVED")) {
       CA_TRY_VOID(act(context, id, {{"shelve", nullptr}}));
-      if (args.has("wait") || args.has("offload")) CA_TRY_VOID(wait_for_one_of(context, id, "SHELVED_OFFLOADED", "SHELVED"));
+      if (args.has("wait") || args.has("offload")) CA_TRY_VOID(wait_for_any_status(context, id, {"SHELVED_OFFLOADED", "SHELVED"}));
     }
     if (!args.has("offload")) return {};
     CA_TRY(const Json now, find_server(context.api, id));

@@ -16,8 +16,14 @@ namespace ca::ctl {
 // The file as the API takes it, base64.
 [[nodiscard]] Result<std::string> read_user_data(const std::string& path);
 
+// "size=1,format=ext4": what is wrong with it, or empty.
+[[nodiscard]] std::string ephemeral_problem(const std::string& value);
+
 // A server as `server show` and `server create` show it.
 [[nodiscard]] Result<Details> server_details(Context& context, Json server);
+
+// By name or id, among the soft-deleted too.
+[[nodiscard]] Result<Json> find_server_or_deleted(Api& api, const std::string& name);
 
 // {"net": ["10.0.0.5"]} out of a server's addresses.
 [[nodiscard]] Json addresses_by_network(const Json& server);

@@ -29,7 +29,7 @@ Result<Output> run_rescue(Context& context, const Args& args) {
 Result<Output> run_unrescue(Context& context, const Args& args) {
   CA_TRY(const std::string id, server_id(context.api, args.text("<server>")));
   CA_TRY_VOID(context.api.send(action_call(id, {{"unrescue", nullptr}})));
-  if (args.has("wait")) CA_TRY_VOID(wait_for_one_of(context, id, "ACTIVE", "SHUTOFF"));
+  if (args.has("wait")) CA_TRY_VOID(wait_for_any_status(context, id, {"ACTIVE", "SHUTOFF"}));
   return Output{};
 }
 
@@ -63,8 +63,7 @@ Result<Output> run_rebuild(Context& context, const Args& args) {
   CA_TRY(Json server, context.api.record(action_call(id, {{"rebuild", std::move(body)}}), "server"));
   if (args.has("wait")) {
     const Json password = server.value("adminPass", Json());
-    CA_TRY_VOID(wait_for_one_of(context, id, "ACTIVE", "SHUTOFF"));
-    CA_TRY(server, context.api.record({.path = "/servers/" + percent_encode(id)}, "server"));
+    CA_TRY(server, wait_for_any_status(context, id, {"ACTIVE", "SHUTOFF"}));
     if (password.is_string()) server["adminPass"] = password;
   }
   CA_TRY(Details details, server_details(context, std::move(server)));

@@ -59,6 +59,13 @@ Result<Details> server_details(Context& context, Json server) {
 
 Result<Output> run_server_show(Context& context, const Args& args) {
   CA_TRY(Json server, find_server(context.api, args.text("<server>")));
+  if (args.has("diagnostics")) {
+    const std::string path = "/servers/" + percent_encode(text_member(server, "id")) + "/diagnostics";
+    CA_TRY(const Json counters, context.api.json({.path = path}));
+    Details details;
+    for (const auto& [name, value] : counters.items()) details.add(name, value.is_array() ? list_of_dicts_cell(value) : plain_cell(value));
+    return Output(std::move(details));
+  }
   CA_TRY(Details details, server_details(context, std::move(server)));
   return Output(std::move(details));
 }

@@ -77,26 +77,23 @@ Error fault_of(const Json& server) {
 }
 
 Result<Json> wait_for_status(Context& context, const std::string& id, const std::string& status) {
+  return wait_for_any_status(context, id, {status});
+}
+
+Result<Json> wait_for_any_status(Context& context, const std::string& id, const std::vector<std::string>& wanted) {
   ProgressLine line(context.err, context.err_is_terminal);
   Pace pace(context);
   while (true) {
     CA_TRY(Json server, get_server(context, id));
-    if (text_member(server, "status") == status && !has_task(server)) return server;
+    const bool reached = std::find(wanted.begin(), wanted.end(), text_member(server, "status")) != wanted.end();
+    if (reached && !has_task(server)) return server;
     if (text_member(server, "status") == "ERROR" && !has_task(server)) return tl::unexpected<Error>(fault_of(server));
     // Compute sets the task before it accepts an order, so a server without one is done with it.
     if (!has_task(server) && text_member(server, "status") != "BUILD")
-      return tl::unexpected<Error>(ended_otherwise(context, server, status));
+      return tl::unexpected<Error>(ended_otherwise(context, server, join(wanted, " or ")));
     line.show(state_text(server));
     pace.pause();
   }
-}
-
-Result<void> wait_for_one_of(Context& context, const std::string& id, const std::string& status, const std::string& other) {
-  auto reached = wait_for_status(context, id, status);
-  if (reached) return {};
-  const auto server = context.api.record({.path = "/servers/" + percent_encode(id)}, "server");
-  if (server && text_member(*server, "status") == other && text_member(*server, "OS-EXT-STS:task_state").empty()) return {};
-  return tl::unexpected<Error>(std::move(reached).error());
 }
 
 Result<void> wait_for_delete(Context& context, const Json& before) {
@@ -106,12 +103,30 @@ Result<void> wait_for_delete(Context& context, const Json& before) {
     auto server = get_server(context, text_member(before, "id"));
     if (!server && server.error().code == Code::kNotFound) return {};
     if (!server) return tl::unexpected<Error>(std::move(server).error());
-    if (text_member(*server, "status") == "DELETED") return {};
+    const bool gone =
+        text_member(*server, "status") == "DELETED" || (text_member(*server, "status") == "SOFT_DELETED" && !has_task(*server));
+    if (gone) return {};
     const bool failed = text_member(*server, "status") == "ERROR" && !has_task(*server);
     const bool of_this_order =
         text_member(before, "status") != "ERROR" || member_or_empty(*server, "fault") != member_or_empty(before, "fault");
     if (failed && of_this_order) return tl::unexpected<Error>(fault_of(*server));
     line.show(state_text(*server));
+    pace.pause();
+  }
+}
+
+Result<Json> wait_for_image(Context& context, const std::string& id) {
+  ProgressLine line(context.err, context.err_is_terminal);
+  Pace pace(context);
+  while (true) {
+    CA_TRY(Json image, context.api.json({.service = Service::kImage, .path = "/images/" + percent_encode(id)}));
+    const std::string status = text_member(image, "status"), failure = text_member(image, "os_glance_failed_import");
+    if (status == "active") return image;
+    if (status == "queued" && !failure.empty()) {
+      return fail(Code::kExternal, "image " + text_member(image, "name") + " (" + id + ") is not imported: " + failure,
+                  "correct what it says, then import again");
+    }
+    line.show(status);
     pace.pause();
   }
 }

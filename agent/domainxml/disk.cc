@@ -74,7 +74,8 @@ Result<DiskPlan> plan_disks(const ImageMeta& image, const std::string& machine) 
     const bool no_ide = type.starts_with("virt") || type.starts_with("pseries") || type.starts_with("s390-ccw");
     plan.cdrom_bus = no_ide ? "scsi" : domainxml::is_q35(type) ? "sata" : "ide";
   }
-  plan.root_bus = options.disk_bus.empty() ? "virtio" : options.disk_bus;
+  plan.disk_bus = options.disk_bus.empty() ? "virtio" : options.disk_bus;
+  plan.root_bus = plan.disk_bus;
   if (image.disk_format == DiskFormat::kIso) plan.root_bus = plan.cdrom_bus;
   if (domainxml::is_q35(type) && (plan.root_bus == "ide" || plan.cdrom_bus == "ide")) {
     return fail(Code::kInvalid, fmt::format("hw_disk_bus or hw_cdrom_bus is 'ide', which machine type {} does not have", type),
@@ -101,6 +102,7 @@ Result<void> add_disk(Node devices, const DiskDevice& disk, const GuestOptions& 
   set(driver, "name", "qemu");
   set(driver, "type", type);
   set(driver, "cache", disk.cache);
+  if (!disk.io.empty()) set(driver, "io", disk.io);
   if (!disk.discard.empty()) set(driver, "discard", disk.discard);
   add_source(node, disk.source);
   Node target = add(node, "target");

@@ -17,6 +17,7 @@ struct DiskDevice {
   std::string target;                      // "vda", "hda", "sda"
   std::string bus = "virtio";              // virtio, scsi, sata, ide, usb
   std::string cache = "none";
+  std::string io;       // "native", "threads" or empty: QEMU's default
   std::string discard;  // "unmap", "ignore" or empty
   std::string serial;
 };
@@ -54,6 +55,7 @@ struct GuestSpec {
 // hw_rng_model, ...): bus and target names for root disk and config drive.
 struct DiskPlan {
   std::string root_bus, root_target;    // virtio/vda by default
+  std::string disk_bus;                 // of further disks
   std::string cdrom_bus, cdrom_target;  // ide/hda on pc, sata/sda on q35
 };
 [[nodiscard]] Result<DiskPlan> plan_disks(const ImageMeta& image, const std::string& machine);

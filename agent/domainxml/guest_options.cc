@@ -238,7 +238,7 @@ Result<void> apply(const std::vector<Rule>& rules, const Properties& properties,
     if (given == properties.end()) continue;
     if (const auto allowed = std::visit(Applier{given->second, options}, rule.kind)) {
       return fail(Code::kInvalid, fmt::format("{} {} = '{:.80}' is not possible: it must be {}", what, rule.name, given->second, *allowed),
-                  fmt::format("change or remove {} and order again", rule.name));
+                  fmt::format("change or remove {}", rule.name));
     }
   }
   return {};
@@ -274,6 +274,15 @@ Result<GuestOptions> guest_options(const Flavor& flavor, const ImageMeta& image)
   // Where both may speak, the image has the last word (nova: hw_boot_menu, hw_watchdog_action).
   CA_TRY_VOID(apply(image_rules(), image.properties, "image property", options));
   return options;
+}
+
+Result<void> check_image_properties(const Properties& properties) {
+  Options options;
+  Properties possible = properties;
+  for (const Rule& rule : image_rules()) {
+    if (std::holds_alternative<NotYet>(rule.kind)) possible.erase(std::string(rule.name));
+  }
+  return apply(image_rules(), possible, "image property", options);
 }
 
 }  // namespace ca

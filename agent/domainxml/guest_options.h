@@ -37,4 +37,7 @@ struct GuestOptions {
 [[nodiscard]] Result<GuestOptions> image_options(const ImageMeta& image);
 [[nodiscard]] Result<GuestOptions> guest_options(const Flavor& flavor, const ImageMeta& image);
 
+// Of properties as they are stored with an image: what some host may do one day is taken, what makes no sense nowhere is refused.
+[[nodiscard]] Result<void> check_image_properties(const Properties& properties);
+
 }  // namespace ca

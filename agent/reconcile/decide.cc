@@ -58,6 +58,7 @@ std::string_view to_string(Action action) {
     case Action::kMarkStopped: return "mark stopped";
     case Action::kOrderStop: return "order stop";
     case Action::kOrderStart: return "order start";
+    case Action::kOrderSoftDelete: return "order soft delete";
   }
   return "nothing";
 }
@@ -78,11 +79,24 @@ Decision decide(const Instance& recorded, const Seen& seen, bool has_open_operat
       return is_running(seen) ? make(Action::kMarkActive, recorded, seen, "it was resumed without an order of ours")
                               : follow(recorded, seen);
     case VmState::kSuspended:
-      // Suspended to disk, its domain is off: that is as it should be.
+      // Suspended to disk, its domain is off: that is as it should be. Without a domain its saved memory is gone too (libvirt drops
+      // both or none), so nothing is left to resume.
+      if (seen.kind == Seen::Kind::kGone) return without_domain(recorded, seen);
       return is_running(seen) ? make(Action::kMarkActive, recorded, seen, "it was resumed without an order of ours")
                               : follow(recorded, seen);
-    default: return follow(recorded, seen);
+    case VmState::kSoftDeleted:
+      // nova only warns; what its owner has deleted must not run until it is restored.
+      return is_up(seen) ? make(Action::kOrderSoftDelete, recorded, seen, "it waits to be reclaimed and is powered off again")
+                         : follow(recorded, seen);
+    // Rescued, resized and in error: orders of the user decide (unrescue, confirm, revert, reset); confirmed, a resized one is what its
+    // power state says. A shelved one has no guest. nova leaves all of them alone, too.
+    case VmState::kRescued:
+    case VmState::kResized:
+    case VmState::kError:
+    case VmState::kShelved:
+    case VmState::kShelvedOffloaded: break;
   }
+  return follow(recorded, seen);
 }
 
 }  // namespace ca

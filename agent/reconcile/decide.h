@@ -27,11 +27,12 @@ struct Moment {
 struct Decision {
   enum class Action {
     kNothing,
-    kRecordPower,  // only power_state differs
-    kMarkActive,   // vm_state active: it runs again, without an order of ours
-    kMarkStopped,  // vm_state stopped (SHUTOFF): the guest ended, was ended, or its domain is gone
-    kOrderStop,    // its domain is up although it should be off
-    kOrderStart,   // it was running before this start
+    kRecordPower,      // only power_state differs
+    kMarkActive,       // vm_state active: it runs again, without an order of ours
+    kMarkStopped,      // vm_state stopped (SHUTOFF): the guest ended, was ended, or its domain is gone
+    kOrderStop,        // its domain is up although it should be off
+    kOrderStart,       // it was running before this start
+    kOrderSoftDelete,  // its domain is up although it waits to be reclaimed
   };
   Action action = Action::kNothing;
   PowerState power = PowerState::kNoState;  // to be recorded with every action but kNothing

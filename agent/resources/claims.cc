@@ -84,6 +84,28 @@ Result<void> ClaimTable::try_claim(const Uuid& uuid, const Claim& claim) {
   return {};
 }
 
+Result<void> ClaimTable::change(const Uuid& uuid, const Claim& claim) {
+  if (claim.vcpus < 0 || claim.memory_mib < 0 || claim.disk_gib < 0) {
+    return fail(Code::kInvalid, fmt::format("instance {} asks for {}: amounts cannot be negative", uuid, words(claim)));
+  }
+  const std::scoped_lock lock(mutex_);
+  const auto at = claims_.find(uuid);
+  const Claim held = at == claims_.end() ? Claim{} : at->second;
+  std::string short_of;
+  const auto ask = [&](std::string_view what, std::string_view unit, std::int64_t Claim::*amount, const Inventory& host) {
+    if (claim.*amount <= held.*amount) return;
+    const std::string part = shortage(what, unit, claim.*amount, used_.*amount - held.*amount, host);
+    if (!part.empty()) short_of += (short_of.empty() ? "" : "; ") + part;
+  };
+  ask("vCPUs", "CPUs", &Claim::vcpus, host_.vcpus);
+  ask("memory", "MiB", &Claim::memory_mib, host_.memory_mib);
+  ask("disk", "GiB", &Claim::disk_gib, host_.disk_gib);
+  if (!short_of.empty()) return fail(Code::kNoResources, fmt::format("instance {} does not fit on this host: {}", uuid, short_of));
+  claims_[uuid] = claim;
+  used_ = total(claims_);
+  return {};
+}
+
 void ClaimTable::release(const Uuid& uuid) {
   const std::scoped_lock lock(mutex_);
   if (claims_.erase(uuid) > 0) used_ = total(claims_);

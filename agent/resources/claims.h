@@ -52,6 +52,8 @@ class ClaimTable {
   // kNoResources with the numbers of everything that is short; kInvalid for a negative amount; kConflict when the instance already
   // holds a different claim. Holding the same claim already is success.
   Result<void> try_claim(const Uuid& uuid, const Claim& claim);
+  // Another claim in place of the one the instance holds (or of none). Only what grows is asked for; what shrinks always fits.
+  Result<void> change(const Uuid& uuid, const Claim& claim);
   // Nothing to release is success.
   void release(const Uuid& uuid);
   // Replaces all claims by those of the records, without asking whether they fit: they exist.

@@ -182,6 +182,17 @@ Result<bool> Tx::has_operation(const std::string& method, const Uuid& instance_u
   return db_.prepare("SELECT 1 FROM operation WHERE instance_uuid = ? AND method = ? LIMIT 1").bind(instance_uuid).bind(method).step();
 }
 
+Result<void> Tx::forget_argument(const std::string& method, const Uuid& instance_uuid, const std::string& name) {
+  return db_
+      .prepare(
+          "UPDATE operation SET args = json_remove(args, '$.' || ?) "
+          "WHERE instance_uuid = ? AND method = ? AND state IN ('done', 'failed')")
+      .bind(name)
+      .bind(instance_uuid)
+      .bind(method)
+      .run();
+}
+
 Result<void> Tx::start_action(const InstanceAction& action) {
   return db_
       .prepare(

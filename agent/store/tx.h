@@ -44,6 +44,9 @@ class Tx {
   // Was any operation of this method ever taken over for this instance?
   Result<bool> has_operation(const std::string& method, const Uuid& instance_uuid);
 
+  // Drops a secret from the arguments of this method's operations on the instance that are over.
+  Result<void> forget_argument(const std::string& method, const Uuid& instance_uuid, const std::string& name);
+
   // --- server actions
   Result<void> start_action(const InstanceAction& action);
   Result<void> finish_action(const Uuid& instance, const std::string& request_id, const std::string& message);

@@ -2,7 +2,7 @@
 
 #include <cmath>
 
-#include "agent/verbs/steps.h"
+#include "agent/verbs/life.h"
 #include "agent/verbs/verb_table.h"
 
 namespace ca {
@@ -33,15 +33,10 @@ Result<Instance> accept_build(const Config& config, const Message& message, Tx& 
   wanted.config_drive = wanted.config_drive || config.force_config_drive;
   wanted.port_ids.clear();
   wanted.own_port_ids.clear();
+  wanted.local_disks.clear();
   wanted.claim.reset();
   wanted.fault.reset();
   return wanted;
-}
-
-Claim claim_of(const Instance& instance) {
-  const std::int64_t root = (root_bytes(instance) + kGib - 1) / kGib;
-  return {instance.flavor.vcpus, instance.flavor.memory_mib,
-          root + instance.flavor.ephemeral_gib + (instance.flavor.swap_mib + 1023) / 1024};
 }
 
 // Spawning begins when the disk is there.

@@ -3,6 +3,7 @@
 #include <future>
 
 #include "agent/metadata/instance_metadata.h"
+#include "agent/verbs/local_disks.h"
 #include "agent/verbs/steps.h"
 #include "drivers/config_drive.h"
 #include "drivers/files/durable_file.h"
@@ -23,14 +24,27 @@ Result<void> side_by_side(const First& first, const Second& second) {
   return done ? other_done : done;
 }
 
-// nova's disk.info: path to format, so that a disk's format is never probed.
-Result<void> write_disk_info(Services& s, const Uuid& uuid) {
-  const Json info{{s.paths.disk(uuid), to_string(s.disks.format())}};
-  return write_text_file(s.paths.disk_info(uuid), info.dump(), 0644);
+// A base stays as long as the disk is made of it; the disk itself, or the record, keeps it afterwards.
+Result<void> create_disk(Services& s, const Instance& instance, LocalDisk& disk) {
+  const bool root = disk.name == "disk";
+  CA_TRY(const HeldBase held, root ? s.images.hold(instance.image) : s.images.hold_blank({disk.size_bytes, disk.guest_format}));
+  if (root && instance.flavor.root_gib == 0) disk.size_bytes = held.base.virtual_size_bytes;
+  return s.disks.create({.path = s.disks.address(instance.uuid, disk.name),
+                         .base_path = held.base.path,
+                         .base_format = held.base.format,
+                         .base_virtual_bytes = held.base.virtual_size_bytes,
+                         .size_bytes = disk.size_bytes,
+                         .preallocate = s.config.preallocate_images == "space"});
 }
 
-Result<void> write_record_copy(Services& s, const Instance& instance) {
-  return write_text_file(s.paths.record_copy(instance.uuid), to_json(instance).dump(2, ' ', false, Json::error_handler_t::replace), 0600);
+Result<void> create_disks(Services& s, const Instance& instance, std::vector<LocalDisk>& disks) {
+  for (LocalDisk& disk : disks) {
+    if (auto made = create_disk(s, instance, disk); !made) {
+      return wrap(std::move(made).error(),
+                  fmt::format("cannot create {} of {}", disk.name == "disk" ? "the root disk" : disk.name, instance.uuid));
+    }
+  }
+  return {};
 }
 
 }  // namespace
@@ -40,42 +54,35 @@ std::int64_t root_bytes(const Instance& instance) {
   return instance.image.virtual_size_bytes > 0 ? instance.image.virtual_size_bytes : instance.image.size_bytes;
 }
 
-Result<void> fetch_base(Services& s, StepContext& ctx, const ImageMeta& image) {
-  auto base = s.images.fetch(image);
-  if (!base) return wrap(std::move(base).error(), fmt::format("image {} can't be fetched", image.id));
-  ctx.scratch()["base"] = {{"path", base->path}, {"format", to_string(base->format)}, {"bytes", base->virtual_size_bytes}};
-  return {};
-}
-
 Step fetch_image_step(Services& s) {
   return {.name = "fetch_image",
           .limit = std::chrono::seconds(s.config.operation_timeout),
-          .run = [&s](StepContext& ctx) { return fetch_base(s, ctx, ctx.instance().image); },
+          .run = [&s](StepContext& ctx) -> Result<void> {
+            auto base = s.images.fetch(ctx.instance().image);
+            if (base) return {};
+            return wrap(std::move(base).error(), fmt::format("image {} can't be fetched", ctx.instance().image.id));
+          },
           .undo = {},
           .task = TaskState::kBlockDeviceMapping};
+}
+
+Result<void> make_disks(Services& s, StepContext& ctx, const Instance& instance) {
+  CA_TRY(std::vector<LocalDisk> disks, planned_disks(s, instance));
+  CA_TRY_VOID(make_directories(s.paths.instance_dir(instance.uuid)));
+  CA_TRY_VOID(side_by_side([&] { return create_disks(s, instance, disks); },
+                           [&s, &instance, as_planned = disks] { return write_disk_info(s, instance.uuid, as_planned); }));
+  ctx.on_commit([disks](Tx&, Instance& record) -> Result<void> {
+    record.local_disks = disks;
+    record.root_device_name = disks.front().device_name;
+    return {};
+  });
+  return {};
 }
 
 Step create_disk_step(Services& s) {
   Step step{
       .name = "create_disk", .limit = std::chrono::seconds(s.config.operation_timeout), .run = {}, .undo = {}, .task = TaskState::kNone};
-  step.run = [&s](StepContext& ctx) -> Result<void> {
-    const Instance& instance = ctx.instance();
-    const Json base = ctx.scratch().value("base", Json::object());
-    CA_TRY_VOID(make_directories(s.paths.instance_dir(instance.uuid)));
-    DiskSpec spec;
-    spec.path = s.disks.address(instance.uuid, "disk");
-    spec.base_path = base.value("path", "");
-    spec.base_format = disk_format_from(base.value("format", ""));
-    spec.base_virtual_bytes = base.value("bytes", std::int64_t{0});
-    spec.size_bytes = instance.flavor.root_gib > 0 ? root_bytes(instance) : spec.base_virtual_bytes;
-    const auto make_disk = [&]() -> Result<void> {
-      if (auto made = s.disks.create(spec); !made) {
-        return wrap(std::move(made).error(), fmt::format("cannot create the root disk of {}", instance.uuid));
-      }
-      return {};
-    };
-    return side_by_side(make_disk, [&] { return write_disk_info(s, instance.uuid); });
-  };
+  step.run = [&s](StepContext& ctx) { return make_disks(s, ctx, ctx.instance()); };
   step.undo = [&s](StepContext& ctx) { return remove_tree(s.paths.instance_dir(ctx.instance().uuid)); };
   return step;
 }
@@ -113,7 +120,10 @@ Step create_config_drive_step(Services& s) {
 Step remove_directory_step(Services& s) {
   return {.name = "remove_directory",
           .limit = std::chrono::seconds(600),
-          .run = [&s](StepContext& ctx) { return remove_tree(s.paths.instance_dir(ctx.instance().uuid)); },
+          .run = [&s](StepContext& ctx) -> Result<void> {
+            CA_TRY_VOID(remove_tree(s.paths.resize_dir(ctx.instance().uuid)));
+            return remove_tree(s.paths.instance_dir(ctx.instance().uuid));
+          },
           .undo = {},
           .task = TaskState::kNone};
 }

@@ -1,6 +1,6 @@
 #include <fmt/format.h>
 
-#include "agent/verbs/steps.h"
+#include "agent/verbs/life.h"
 
 namespace ca {
 namespace {
@@ -12,7 +12,8 @@ constexpr std::chrono::seconds kAskAgain{10};  // nova's clean_shutdown retry in
 
 Result<void> power_off(Services& s, const Uuid& uuid) {
   CA_TRY(const PowerState state, seen_state(s, uuid));
-  if (is_off(state)) return {};
+  // Memory that a managed save left would come back with the next start.
+  if (is_off(state)) return s.hypervisor.remove_managed_save(uuid);
   if (auto done = s.hypervisor.destroy(uuid); !done) return wrap(std::move(done).error(), fmt::format("cannot power off {}", uuid));
   return {};
 }
@@ -35,14 +36,6 @@ Result<void> ask_to_shut_down(Services& s, const StepContext& ctx, std::chrono::
 }
 
 }  // namespace
-
-Result<PowerState> seen_state(Services& s, const Uuid& uuid) {
-  auto state = s.hypervisor.power_state(uuid);
-  if (!state && state.error().code == Code::kNotFound) return PowerState::kNoState;
-  return state;
-}
-
-bool is_off(PowerState state) { return state == PowerState::kNoState || state == PowerState::kShutdown || state == PowerState::kCrashed; }
 
 Step define_step(Services& s, bool undoable) {
   Step step{.name = "define", .limit = std::chrono::seconds(60), .run = {}, .undo = {}, .task = TaskState::kNone};

@@ -1,30 +1,8 @@
-#include "agent/verbs/steps.h"
+#include "agent/verbs/life.h"
 #include "agent/verbs/verb_table.h"
 
 namespace ca {
 namespace {
-
-Verb power_verb(Services& s, std::string method, std::string action, Order order, TaskState task) {
-  Verb verb;
-  verb.method = std::move(method);
-  verb.action = std::move(action);
-  verb.order = order;
-  verb.accept = [order, task](const Message& message, Tx& tx) -> Result<Instance> {
-    CA_TRY(Instance record, accept_order(order, message, tx));
-    record.task_state = task;
-    return record;
-  };
-  verb.on_failure = [&s](Tx& tx, Instance& record, const Fault& fault) { return settle_failed(s, tx, record, fault); };
-  return verb;
-}
-
-Result<void> now_running(Tx&, Instance& record) {
-  record.vm_state = VmState::kActive;
-  record.task_state = TaskState::kNone;
-  record.power_state = PowerState::kRunning;
-  record.fault.reset();
-  return {};
-}
 
 Result<void> now_stopped(Tx&, Instance& record) {
   record.vm_state = VmState::kStopped;
@@ -37,7 +15,7 @@ Result<void> now_stopped(Tx&, Instance& record) {
 
 // The domain is defined anew, as nova does: what was changed in the options or on the network takes effect.
 Verb start_instance(Services& s) {
-  Verb verb = power_verb(s, "start_instance", "start", Order::kStart, TaskState::kPoweringOn);
+  Verb verb = plain_verb(s, "start_instance", "start", Order::kStart, TaskState::kPoweringOn);
   Step plug = plug_ports_step(s);
   plug.undo = {};
   verb.steps = {std::move(plug), define_step(s, false), start_step(s, false)};
@@ -46,7 +24,7 @@ Verb start_instance(Services& s) {
 }
 
 Verb stop_instance(Services& s) {
-  Verb verb = power_verb(s, "stop_instance", "stop", Order::kStop, TaskState::kPoweringOff);
+  Verb verb = plain_verb(s, "stop_instance", "stop", Order::kStop, TaskState::kPoweringOff);
   verb.steps = {shutdown_step(s), power_off_step(s)};
   verb.on_success = now_stopped;
   return verb;
@@ -55,7 +33,7 @@ Verb stop_instance(Services& s) {
 // Soft: the guest is asked to end and is started again; one that does not listen is rebooted hard after
 // wait_soft_reboot_seconds, as nova does.
 Verb reboot_instance(Services& s) {
-  Verb verb = power_verb(s, "reboot_instance", "reboot", Order::kRebootHard, TaskState::kRebootStarted);
+  Verb verb = plain_verb(s, "reboot_instance", "reboot", Order::kRebootHard, TaskState::kRebootStarted);
   Step plug = plug_ports_step(s);
   plug.undo = {};
   verb.steps = {shutdown_step(s), power_off_step(s), std::move(plug), define_step(s, false), start_step(s, false)};

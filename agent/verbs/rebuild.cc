@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include "agent/core/records_json.h"
+#include "agent/verbs/local_disks.h"
 #include "agent/verbs/steps.h"
 #include "agent/verbs/verb_table.h"
 
@@ -19,7 +20,9 @@ Step fetch_new_image_step(Services& s) {
   step.run = [&s](StepContext& ctx) -> Result<void> {
     CA_TRY(const ImageMeta image, rebuild_image_for(s, ctx.instance(), ctx.op().args.at("image_ref")));
     ctx.scratch()[kImage] = to_json(image);
-    return fetch_base(s, ctx, image);
+    auto base = s.images.fetch(image);
+    if (base) return {};
+    return wrap(std::move(base).error(), fmt::format("image {} can't be fetched", image.id));
   };
   return step;
 }
@@ -54,9 +57,21 @@ Step remove_disk_step(Services& s) {
       .name = "remove_disk", .limit = std::chrono::seconds(600), .run = {}, .undo = {}, .task = TaskState::kRebuildBlockDeviceMapping};
   step.run = [&s](StepContext& ctx) -> Result<void> {
     const Instance& instance = ctx.instance();
-    CA_TRY_VOID(s.disks.remove(s.disks.address(instance.uuid, "disk")));
-    if (ctx.op().args.value("preserve_ephemeral", false)) return {};
-    for (const LocalDisk& disk : instance.local_disks) CA_TRY_VOID(s.disks.remove(s.disks.address(instance.uuid, disk.name)));
+    const bool preserve = ctx.op().args.value("preserve_ephemeral", false);
+    const std::vector<LocalDisk> disks = recorded_disks(s, instance);
+    for (const LocalDisk& disk : disks) {
+      if (preserve && disk.storage != s.disks.storage()) {
+        return fail(
+            Code::kConflict,
+            fmt::format("{} of {} lies in {}, but new disks are made in {}", disk.name, instance.uuid, disk.storage, s.disks.storage()),
+            "rebuild without preserving the ephemeral disks, or set [libvirt] images_type back");
+      }
+    }
+    for (const LocalDisk& disk : disks) {
+      if (preserve && disk.name != "disk") continue;
+      CA_TRY(DiskBackend* const backend, backend_of(s, disk));
+      CA_TRY_VOID(backend->remove(backend->address(instance.uuid, disk.name)));
+    }
     return {};
   };
   step.undo = [](StepContext& ctx) -> Result<void> {

@@ -1,6 +1,9 @@
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "agent/core/records_json.h"
+#include "agent/verbs/local_disks.h"
 #include "agent/verbs/rescue_spec.h"
 #include "agent/verbs/steps.h"
 #include "agent/verbs/verb_table.h"
@@ -10,10 +13,18 @@ namespace ca {
 namespace {
 
 constexpr const char* kImage = "rescue_image";
+constexpr const char* kBytes = "rescue_bytes";
+constexpr const char* kStorage = "rescue_storage";
 
-Result<void> remove_rescue_files(Services& s, const Uuid& uuid) {
-  CA_TRY_VOID(s.disks.remove(s.disks.address(uuid, kRescueDisk)));
-  return remove_file(rescue_config_drive(s, uuid));
+// The rescue disk as it is recorded; of the back end for new disks where none is.
+Result<DiskBackend*> rescue_backend(Services& s, const Instance& instance) {
+  const auto disk = std::ranges::find(instance.local_disks, kRescueDisk, &LocalDisk::name);
+  return disk == instance.local_disks.end() ? Result<DiskBackend*>(&s.disks) : backend_of(s, *disk);
+}
+
+Result<void> remove_rescue_files(Services& s, const Instance& instance, DiskBackend& backend) {
+  CA_TRY_VOID(backend.remove(backend.address(instance.uuid, kRescueDisk)));
+  return remove_file(rescue_config_drive(s, instance.uuid));
 }
 
 Step fetch_rescue_image_step(Services& s) {
@@ -22,9 +33,25 @@ Step fetch_rescue_image_step(Services& s) {
   step.run = [&s](StepContext& ctx) -> Result<void> {
     CA_TRY(const ImageMeta image, rescue_image_for(s, ctx.instance(), ctx.op().args.value("rescue_image_ref", "")));
     ctx.scratch()[kImage] = to_json(image);
-    return fetch_base(s, ctx, image);
+    auto base = s.images.fetch(image);
+    if (base) return {};
+    return wrap(std::move(base).error(), fmt::format("image {} can't be fetched", image.id));
   };
   return step;
+}
+
+// As large as its image, as nova makes it: the flavor's size is that of the instance's own disk.
+Result<std::int64_t> create_rescue_disk(Services& s, const Instance& instance, const ImageMeta& image) {
+  const std::string address = s.disks.address(instance.uuid, kRescueDisk);
+  // One of another image may have been left by an unrescue that could not remove it.
+  CA_TRY_VOID(s.disks.remove(address));
+  CA_TRY(const HeldBase held, s.images.hold(image));
+  CA_TRY_VOID(s.disks.create({.path = address,
+                              .base_path = held.base.path,
+                              .base_format = held.base.format,
+                              .base_virtual_bytes = held.base.virtual_size_bytes,
+                              .size_bytes = held.base.virtual_size_bytes}));
+  return held.base.virtual_size_bytes;
 }
 
 Step create_rescue_disk_step(Services& s) {
@@ -35,43 +62,26 @@ Step create_rescue_disk_step(Services& s) {
             .task = TaskState::kNone};
   step.run = [&s](StepContext& ctx) -> Result<void> {
     const Instance& instance = ctx.instance();
-    const Json base = ctx.scratch().value("base", Json::object());
-    // As large as its image, as nova makes it: the flavor's size is that of the instance's own disk.
-    const std::int64_t bytes = base.value("bytes", std::int64_t{0});
-    const DiskSpec spec{.path = s.disks.address(instance.uuid, kRescueDisk),
-                        .base_path = base.value("path", ""),
-                        .base_format = disk_format_from(base.value("format", "")),
-                        .base_virtual_bytes = bytes,
-                        .size_bytes = bytes};
-    // One of another image may have been left by an unrescue that could not remove it.
-    CA_TRY_VOID(s.disks.remove(spec.path));
-    CA_TRY_VOID(s.disks.create(spec));
+    CA_TRY(const ImageMeta image, image_from_json(ctx.scratch().at(kImage)));
+    CA_TRY(ctx.scratch()[kBytes], create_rescue_disk(s, instance, image));
     if (!instance.config_drive) return {};
     CA_TRY(const ConfigDriveFiles files, config_drive_files(s, instance, ctx.op().args.value("rescue_password", "")));
     return write_config_drive(rescue_config_drive(s, instance.uuid), files);
   };
-  step.undo = [&s](StepContext& ctx) { return remove_rescue_files(s, ctx.instance().uuid); };
+  step.undo = [&s](StepContext& ctx) { return remove_rescue_files(s, ctx.instance(), s.disks); };
   return step;
 }
 
-void forget_rescue(Instance& record) {
-  record.rescue_image.reset();
-  std::erase_if(record.local_disks, [](const LocalDisk& disk) { return disk.name == kRescueDisk; });
-}
-
-RecordChange remember_rescue(Services& s, const ImageMeta& image, std::int64_t bytes) {
-  const LocalDisk disk{.name = kRescueDisk,
-                       .storage = std::string(s.disks.storage()),
-                       .format = s.disks.format(),
-                       .size_bytes = bytes,
-                       .device_name = {},
-                       .guest_format = {}};
-  return [image, disk](Tx&, Instance& record) -> Result<void> {
-    forget_rescue(record);
-    record.rescue_image = image;
-    record.local_disks.push_back(disk);
+Result<void> forget_rescue_disk(Services& s, StepContext& ctx) {
+  std::vector<LocalDisk> disks = ctx.instance().local_disks;
+  std::erase_if(disks, [](const LocalDisk& disk) { return disk.name == kRescueDisk; });
+  if (!disks.empty()) CA_TRY_VOID(write_disk_info(s, ctx.instance().uuid, disks));
+  ctx.on_commit([disks](Tx&, Instance& record) -> Result<void> {
+    record.rescue_image.reset();
+    record.local_disks = disks;
     return {};
-  };
+  });
+  return {};
 }
 
 // From here on the record describes the rescued guest, and so does the next definition.
@@ -79,31 +89,35 @@ Step enter_rescue_step(Services& s) {
   Step step{.name = "enter_rescue", .limit = std::chrono::seconds(10), .run = {}, .undo = {}, .task = TaskState::kNone};
   step.run = [&s](StepContext& ctx) -> Result<void> {
     CA_TRY(const ImageMeta image, image_from_json(ctx.scratch().at(kImage)));
-    ctx.on_commit(remember_rescue(s, image, ctx.scratch().at("base").value("bytes", std::int64_t{0})));
-    return {};
-  };
-  step.undo = [](StepContext& ctx) -> Result<void> {
-    ctx.on_commit([](Tx&, Instance& record) -> Result<void> {
-      forget_rescue(record);
+    std::vector<LocalDisk> disks = recorded_disks(s, ctx.instance());
+    disks.push_back({.name = kRescueDisk,
+                     .storage = std::string(s.disks.storage()),
+                     .format = s.disks.format(),
+                     .size_bytes = ctx.scratch().value(kBytes, std::int64_t{0}),
+                     .device_name = {},
+                     .guest_format = {}});
+    CA_TRY_VOID(write_disk_info(s, ctx.instance().uuid, disks));
+    ctx.on_commit([image, disks](Tx&, Instance& record) -> Result<void> {
+      record.rescue_image = image;
+      record.local_disks = disks;
       return {};
     });
     return {};
   };
+  step.undo = [&s](StepContext& ctx) { return forget_rescue_disk(s, ctx); };
   return step;
 }
 
-Step leave_rescue_step() {
+Step leave_rescue_step(Services& s) {
   Step step{.name = "leave_rescue", .limit = std::chrono::seconds(10), .run = {}, .undo = {}, .task = TaskState::kNone};
-  step.run = [](StepContext& ctx) -> Result<void> {
+  step.run = [&s](StepContext& ctx) -> Result<void> {
     const Instance& instance = ctx.instance();
     if (!instance.rescue_image) return {};
     ctx.scratch()[kImage] = to_json(*instance.rescue_image);
     ctx.scratch()["local_disks"] = to_json(instance).value("local_disks", Json::array());
-    ctx.on_commit([](Tx&, Instance& record) -> Result<void> {
-      forget_rescue(record);
-      return {};
-    });
-    return {};
+    CA_TRY(DiskBackend* const backend, rescue_backend(s, instance));
+    ctx.scratch()[kStorage] = std::string(backend->storage());
+    return forget_rescue_disk(s, ctx);
   };
   step.undo = [](StepContext& ctx) -> Result<void> {
     if (is_lost(ctx) || !ctx.scratch().contains(kImage)) return {};
@@ -124,7 +138,10 @@ Step leave_rescue_step() {
 
 Step remove_rescue_disk_step(Services& s) {
   Step step{.name = "remove_rescue_disk", .limit = std::chrono::seconds(120), .run = {}, .undo = {}, .task = TaskState::kNone};
-  step.run = [&s](StepContext& ctx) { return remove_rescue_files(s, ctx.instance().uuid); };
+  step.run = [&s](StepContext& ctx) -> Result<void> {
+    CA_TRY(DiskBackend* const backend, s.disks_of(ctx.scratch().value(kStorage, std::string(s.disks.storage()))));
+    return remove_rescue_files(s, ctx.instance(), *backend);
+  };
   // There is nothing left to rescue with: the instance stays on its own disk.
   step.undo = [](StepContext& ctx) -> Result<void> {
     mark_lost(ctx);
@@ -206,8 +223,8 @@ Verb unrescue_instance(Services& s) {
   };
   Step start = start_if_step(s, runs);
   start.undo = [undo = start.undo](StepContext& ctx) -> Result<void> { return is_lost(ctx) ? Result<void>{} : undo(ctx); };
-  verb.steps = {std::move(down),       leave_rescue_step(), plug_again_step(s),
-                define_step(s, false), std::move(start),    remove_rescue_disk_step(s)};
+  verb.steps = {std::move(down),       leave_rescue_step(s), plug_again_step(s),
+                define_step(s, false), std::move(start),     remove_rescue_disk_step(s)};
   verb.accept = [](const Message& message, Tx& tx) -> Result<Instance> {
     CA_TRY(Instance record, accept_order(Order::kUnrescue, message, tx));
     record.task_state = TaskState::kUnrescuing;

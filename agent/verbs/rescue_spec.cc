@@ -1,6 +1,10 @@
 #include "agent/verbs/rescue_spec.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
+
+#include "agent/verbs/local_disks.h"
 
 namespace ca {
 namespace {
@@ -11,9 +15,18 @@ std::string next_target(std::string target) {
   return target;
 }
 
-DiskFormat recorded_format(const Services& s, const Instance& recorded, const std::string& name) {
-  const auto disk = std::ranges::find(recorded.local_disks, name, &LocalDisk::name);
-  return disk == recorded.local_disks.end() ? s.disks.format() : disk->format;
+Result<DiskDevice> recorded_device(Services& s, const Instance& guest, const std::string& name) {
+  const auto disk = std::ranges::find(guest.local_disks, name, &LocalDisk::name);
+  if (disk == guest.local_disks.end()) {
+    return fail(Code::kInternal, fmt::format("the record of the rescued instance {} has no disk '{}'", guest.uuid, name));
+  }
+  CA_TRY(DiskBackend* const backend, backend_of(s, *disk));
+  DiskDevice device;
+  device.source = backend->source(backend->address(guest.uuid, name));
+  device.format = disk->format;
+  device.cache = cache_mode(s.config, device.source);
+  device.discard = s.config.hw_disk_discard;
+  return device;
 }
 
 }  // namespace
@@ -25,23 +38,24 @@ Instance as_rescue_guest(const Instance& recorded) {
   return guest;
 }
 
-void put_rescue_disks(Services& s, const Instance& recorded, GuestSpec& spec) {
-  DiskDevice old_root = spec.disks.front();
-  DiskDevice rescue = old_root;
-  rescue.kind = DiskDevice::Kind::kDisk;
-  rescue.source = s.disks.source(s.disks.address(recorded.uuid, kRescueDisk));
-  rescue.format = recorded_format(s, recorded, kRescueDisk);
-  rescue.serial.clear();
-  old_root.target = next_target(rescue.target);
-  std::vector<DiskDevice> disks{rescue, old_root};
-  for (DiskDevice& disk : spec.disks) {
-    if (disk.kind != DiskDevice::Kind::kCdrom || !recorded.config_drive) continue;
-    disk.source = DiskSource{};
-    disk.source.path = rescue_config_drive(s, recorded.uuid);
-    if (disk.target == old_root.target) disk.target = next_target(disk.target);
-    disks.push_back(disk);
-  }
-  spec.disks = std::move(disks);
+Result<std::vector<DiskDevice>> rescue_disk_devices(Services& s, const Instance& guest, const std::string& machine) {
+  CA_TRY(const DiskPlan plan, plan_disks(guest.image, machine));
+  CA_TRY(DiskDevice rescue, recorded_device(s, guest, kRescueDisk));
+  CA_TRY(DiskDevice old_root, recorded_device(s, guest, "disk"));
+  rescue.bus = old_root.bus = plan.root_bus;
+  rescue.target = plan.root_target;
+  old_root.target = next_target(plan.root_target);
+  std::vector<DiskDevice> devices{rescue, old_root};
+  if (!guest.config_drive) return devices;
+  DiskDevice drive;
+  drive.kind = DiskDevice::Kind::kCdrom;
+  drive.source.path = rescue_config_drive(s, guest.uuid);
+  drive.format = DiskFormat::kRaw;
+  drive.bus = plan.cdrom_bus;
+  drive.target = plan.cdrom_target == old_root.target ? next_target(plan.cdrom_target) : plan.cdrom_target;
+  drive.cache = cache_mode(s.config, drive.source);
+  devices.push_back(drive);
+  return devices;
 }
 
 std::string rescue_config_drive(Services& s, const Uuid& uuid) { return s.paths.instance_dir(uuid) + "/" + kRescueConfigDrive; }

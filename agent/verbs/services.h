@@ -3,6 +3,7 @@
 
 #include <functional>
 #include <string>
+#include <string_view>
 
 #include "agent/config/config.h"
 #include "agent/config/paths.h"
@@ -37,6 +38,9 @@ struct Services {
   ClaimTable& claims;
   // kUnavailable until the probe has ended.
   std::function<Result<VirtChoice>()> virt;
+  // The back end that a LocalDisk::storage names, so that disks outlive a change of images_type; `disks` is the one for new disks.
+  // kInvalid: this agent has no such back end.
+  std::function<Result<DiskBackend*>(std::string_view storage)> disks_of;
   ImageStore& image_store;
   ProcessRunner& processes;
 };

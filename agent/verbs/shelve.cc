@@ -3,12 +3,14 @@
 #include <fmt/format.h>
 
 #include "agent/core/records_json.h"
+#include "agent/verbs/local_disks.h"
 #include "agent/verbs/steps.h"
 #include "agent/verbs/verb_table.h"
 
 namespace ca {
 namespace {
 
+constexpr const char* kImage = "shelved_image";
 constexpr const char* kImageToRemove = "image_to_remove";
 
 // The image is complete: what fails from here on leaves a shelved instance, which can be offloaded or unshelved.
@@ -71,7 +73,9 @@ Step fetch_shelved_image_step(Services& s) {
   step.run = [&s](StepContext& ctx) -> Result<void> {
     const Instance& instance = ctx.instance();
     if (instance.vm_state == VmState::kShelved) {
-      CA_TRY(const auto bytes, s.disks.size(s.disks.address(instance.uuid, "disk")));
+      const LocalDisk root = recorded_disks(s, instance).front();
+      CA_TRY(DiskBackend* const backend, backend_of(s, root));
+      CA_TRY(const auto bytes, backend->size(backend->address(instance.uuid, root.name)));
       if (bytes) return {};  // its disk was never taken away
     }
     const auto image = s.store.get<ImageMeta>(instance.shelved_image_id);
@@ -79,7 +83,10 @@ Step fetch_shelved_image_step(Services& s) {
       return fail(Code::kNotFound, fmt::format("the image {} of the shelved instance {} is gone", instance.shelved_image_id, instance.uuid),
                   "delete the instance, or rebuild it elsewhere from another image");
     }
-    return fetch_base(s, ctx, *image);
+    ctx.scratch()[kImage] = to_json(*image);
+    auto base = s.images.fetch(*image);
+    if (base) return {};
+    return wrap(std::move(base).error(), fmt::format("image {} can't be fetched", image->id));
   };
   return step;
 }
@@ -87,7 +94,12 @@ Step fetch_shelved_image_step(Services& s) {
 // create_disk, where the disk was taken away.
 Step create_disk_again_step(Services& s) {
   Step step = undo_while_offloaded(create_disk_step(s));
-  step.run = [run = step.run](StepContext& ctx) -> Result<void> { return ctx.scratch().contains("base") ? run(ctx) : Result<void>{}; };
+  step.run = [&s](StepContext& ctx) -> Result<void> {
+    if (!ctx.scratch().contains(kImage)) return {};
+    Instance made_of = ctx.instance();
+    CA_TRY(made_of.image, image_from_json(ctx.scratch().at(kImage)));
+    return make_disks(s, ctx, made_of);
+  };
   return step;
 }
 

@@ -9,8 +9,9 @@
 #include <algorithm>
 #include <array>
 
-#include "agent/verbs/steps.h"
-#include "drivers/disk/convert.h"
+#include "agent/verbs/life.h"
+#include "agent/verbs/local_disks.h"
+#include "drivers/disk_convert.h"
 #include "drivers/files/durable_file.h"
 
 namespace ca {
@@ -34,16 +35,19 @@ Uuid image_id(const StepContext& ctx) { return ctx.op().args.at("image_id").get<
 std::string copy_path(Services& s, const Uuid& uuid) { return s.paths.instance_dir(uuid) + "/disk.snapshot.part"; }
 
 Result<RootDisk> root_disk(Services& s, const Instance& instance) {
-  const std::string address = s.disks.address(instance.uuid, "disk");
-  const DiskSource source = s.disks.source(address);
+  const std::vector<LocalDisk> disks = recorded_disks(s, instance);
+  const auto recorded = std::ranges::find(disks, "disk", &LocalDisk::name);
+  if (recorded == disks.end()) return fail(Code::kInvalid, fmt::format("instance {} has no root disk of its own", instance.uuid));
+  CA_TRY(DiskBackend* const backend, backend_of(s, *recorded));
+  const std::string address = backend->address(instance.uuid, recorded->name);
+  const DiskSource source = backend->source(address);
   if (source.kind != DiskSource::Kind::kFile) {
     return fail(Code::kInvalid,
-                fmt::format("the root disk of {} lies in {}, which can't be made an image yet", instance.uuid, s.disks.storage()));
+                fmt::format("the root disk of {} lies in {}, which can't be made an image yet", instance.uuid, recorded->storage));
   }
-  CA_TRY(const auto bytes, s.disks.size(address));
+  CA_TRY(const auto bytes, backend->size(address));
   if (!bytes) return fail(Code::kNotFound, fmt::format("instance {} has no disk {}", instance.uuid, address), "rebuild the instance");
-  const auto recorded = std::ranges::find(instance.local_disks, "disk", &LocalDisk::name);
-  return RootDisk{source.path, recorded == instance.local_disks.end() ? s.disks.format() : recorded->format, *bytes};
+  return RootDisk{source.path, recorded->format, *bytes};
 }
 
 bool is_set(const Instance& instance, const char* property) {
@@ -212,8 +216,9 @@ Step copy_disk_step(Services& s, TaskState task) {
   };
   step.undo = [&s](StepContext& ctx) -> Result<void> {
     if (kept(ctx)) return {};
-    const std::string address = s.disks.address(ctx.instance().uuid, "disk");
-    CA_TRY_VOID(clean_up(s, ctx.instance(), s.disks.source(address).path));
+    const auto disk = root_disk(s, ctx.instance());
+    if (!disk && disk.error().code == Code::kUnavailable) return tl::unexpected<Error>(disk.error());
+    if (disk) CA_TRY_VOID(clean_up(s, ctx.instance(), disk->path));
     ctx.on_commit([id = image_id(ctx)](Tx& tx, Instance&) { return erase_image(tx, id); });
     return {};
   };

@@ -46,13 +46,10 @@ void mark_lost(StepContext& ctx);
 // In an undo: the image stays, although the order failed.
 void keep_image(StepContext& ctx);
 
-// Running, off, or gone (kNoState) - as libvirt answers now.
-[[nodiscard]] Result<PowerState> seen_state(Services& s, const Uuid& uuid);
-[[nodiscard]] bool is_off(PowerState state);
 // kInvalid with both sizes: the flavor is too small for the image.
 [[nodiscard]] Result<void> check_image_fits(const Flavor& flavor, const ImageMeta& image);
-// The image's base as later steps find it in the scratch.
-Result<void> fetch_base(Services& s, StepContext& ctx, const ImageMeta& image);
+// create_disk of an instance as it stands in `instance`, whose image may be another than the record's.
+Result<void> make_disks(Services& s, StepContext& ctx, const Instance& instance);
 [[nodiscard]] Result<ConfigDriveFiles> config_drive_files(Services& s, const Instance& instance, const std::string& admin_pass);
 
 // Ports of the instance in NIC order, with their networks and subnets.
@@ -65,6 +62,8 @@ struct NicRecords {
 
 // Domain XML of the instance as it is recorded now (guest_spec.cc).
 [[nodiscard]] Result<std::string> guest_xml(Services& s, const Instance& instance);
+// hw_machine_type of the image, else what [libvirt] hw_machine_type names; empty: libvirt's default.
+[[nodiscard]] std::string machine_for(const Config& config, const Instance& instance, const std::string& arch);
 // Root disk size: the flavor's, or the image's when the flavor says 0. Bytes.
 [[nodiscard]] std::int64_t root_bytes(const Instance& instance);
 

@@ -18,6 +18,17 @@ void add_verbs(Journal& journal, Services& s) {
   journal.add(shelve_instance(s));
   journal.add(shelve_offload_instance(s));
   journal.add(unshelve_instance(s));
+  journal.add(pause_instance(s));
+  journal.add(unpause_instance(s));
+  journal.add(suspend_instance(s));
+  journal.add(resume_instance(s));
+  journal.add(soft_delete_instance(s));
+  journal.add(restore_instance(s));
+  journal.add(trigger_crash_dump(s));
+  journal.add(set_admin_password(s));
+  journal.add(resize_instance(s));
+  journal.add(confirm_resize(s));
+  journal.add(revert_resize(s));
 }
 
 Result<Instance> accept_order(Order order, const Message& message, Tx& tx) {

@@ -24,9 +24,23 @@ namespace ca {
 [[nodiscard]] Result<ImageMeta> rescue_image_for(Services& s, const Instance& instance, const Uuid& ordered);
 // The image that a rebuild lays the instance's disk anew from; kInvalid where the flavor is too small for it.
 [[nodiscard]] Result<ImageMeta> rebuild_image_for(Services& s, const Instance& instance, const Uuid& id);
+[[nodiscard]] Verb pause_instance(Services& s);
+[[nodiscard]] Verb unpause_instance(Services& s);
+[[nodiscard]] Verb suspend_instance(Services& s);
+[[nodiscard]] Verb resume_instance(Services& s);
+[[nodiscard]] Verb soft_delete_instance(Services& s);
+[[nodiscard]] Verb restore_instance(Services& s);
+[[nodiscard]] Verb trigger_crash_dump(Services& s);
+[[nodiscard]] Verb set_admin_password(Services& s);
+[[nodiscard]] Verb resize_instance(Services& s);
+[[nodiscard]] Verb confirm_resize(Services& s);
+[[nodiscard]] Verb revert_resize(Services& s);
 
 // `s` outlives the journal.
 void add_verbs(Journal& journal, Services& s);
+
+// Query get_diagnostics: what nova's microversion 2.48 shows. kConflict while the instance does not run.
+[[nodiscard]] Result<Json> get_diagnostics(Services& s, const Message& message);
 
 // Query get_console_output: {"output": "..."}; tail_length in lines, none or -1: all that is kept (the last 1 MiB).
 [[nodiscard]] Result<Json> get_console_output(Services& s, const Message& message);

@@ -1,6 +1,9 @@
 #include "drivers/disk/base_check.h"
 
+#include <fcntl.h>
 #include <fmt/format.h>
+
+#include <cerrno>
 
 #include "drivers/files/durable_file.h"
 
@@ -26,6 +29,18 @@ Result<void> check_disk_spec(const DiskSpec& spec) {
                                              spec.base_virtual_bytes));
   }
   return {};
+}
+
+Result<void> allocate_space(int fd, std::int64_t bytes, const std::string& path) {
+  int done = 0;
+  do {
+    done = ::fallocate(fd, FALLOC_FL_KEEP_SIZE, 0, bytes);
+  } while (done != 0 && errno == EINTR);
+  if (done == 0) return {};
+  if (errno == EOPNOTSUPP || errno == ENOSYS) {
+    return fail(Code::kInvalid, "the file system of " + path + " can't allocate space ahead", "set preallocate_images = none");
+  }
+  return fail_file(errno, fmt::format("cannot allocate {} bytes for", bytes), path);
 }
 
 Result<void> check_growth(const std::string& address, std::optional<std::int64_t> now, std::int64_t wanted) {

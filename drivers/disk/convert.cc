@@ -1,4 +1,4 @@
-#include "drivers/disk/convert.h"
+#include "drivers/disk_convert.h"
 
 #include <fmt/format.h>
 

@@ -13,6 +13,9 @@ class FileBackend : public DiskBackend {
   [[nodiscard]] DiskSource source(const std::string& address) const override;
   Result<void> import(const std::string& file, const std::string& address) override;
   Result<void> remove(const std::string& address) override;
+  Result<void> keep(const std::string& address) override;
+  Result<void> give_back(const std::string& address) override;
+  Result<void> forget_kept(const std::string& address) override;
   // QEMU's own lock on an open image keeps a second writer out (qemu(1), locking).
   Result<void> check_unused(const std::string& address) override;
   Result<DiskCapacity> capacity() override;

@@ -13,6 +13,10 @@
 #include "agent/store/store.h"
 #include "drivers/config_drive.h"
 #include "drivers/disk/qcow2/qcow2_backend.h"
+#include "drivers/disk/raw/raw_backend.h"
+#include "drivers/files/durable_file.h"
+#include "drivers/image/cache/image_cache.h"
+#include "drivers/image/sources/file_image_source.h"
 #include "drivers/process/posix/posix_process_runner.h"
 #include "tests/bench/sample_records.h"
 
@@ -95,6 +99,70 @@ void overlay_written(benchmark::State& state) {
   }
 }
 BENCHMARK(overlay_written)->ArgName("fsync")->Arg(0)->Arg(1)->Unit(benchmark::kMicrosecond)->UseRealTime();
+
+// 256 MiB, every fourth MiB data and the rest holes: as images are.
+void write_sparse_image(const std::string& path) {
+  constexpr int kMib = 1 << 20;
+  std::ofstream file(path, std::ios::binary);
+  std::string data(kMib, '\0');
+  for (std::size_t i = 0; i < data.size(); ++i) data[i] = static_cast<char>(i * 2654435761U >> 13);
+  for (int at = 0; at < 256; at += 4) file.seekp(std::int64_t{at} * kMib) << data;
+  file.close();
+  fs::resize_file(path, 256 * kMib);
+}
+
+bool ran(benchmark::State& state, ProcessRunner& runner, std::vector<std::string> argv) {
+  const auto result = runner.run({.argv = std::move(argv)});
+  if (failed(state, result)) return false;
+  if (result->exit_status != 0) state.SkipWithError(result->err.c_str());
+  return result->exit_status == 0;
+}
+
+// Argument: 0 the raw back end, 1 `cp --sparse=always` and fsync, for the ratio of the two.
+void flat_copied(benchmark::State& state) {
+  const Scratch scratch;
+  const std::string base = scratch.file("base"), disk = scratch.file("disk");
+  write_sparse_image(base);
+  const auto processes = make_posix_process_runner();
+  const auto backend = make_raw_backend("/");
+  const DiskSpec spec{.path = disk, .base_path = base, .base_virtual_bytes = 256 << 20, .size_bytes = 256 << 20};
+  for (auto _ : state) {
+    if (state.range(0) == 0) {
+      if (failed(state, backend->create(spec))) return;
+    } else if (!ran(state, *processes, {"/bin/cp", "--sparse=always", base, disk}) || failed(state, sync_file(disk))) {
+      return;
+    }
+    state.PauseTiming();
+    fs::remove(disk);
+    state.ResumeTiming();
+  }
+}
+BENCHMARK(flat_copied)->ArgName("cp")->Arg(0)->Arg(1)->Unit(benchmark::kMillisecond)->UseRealTime();
+
+// Argument: 0 a fetch into the cache with all its checks but the content's digest, 1 `qemu-img convert` and fsync, for the ratio.
+void image_converted(benchmark::State& state) {
+  const Scratch scratch;
+  const ImageMeta image{.id = new_uuid(), .disk_format = DiskFormat::kQcow2};
+  const auto processes = make_posix_process_runner();
+  const std::string from = scratch.file(image.id), to = scratch.file("converted"), flat = scratch.file("flat");
+  write_sparse_image(flat);
+  if (!ran(state, *processes, {"/usr/bin/qemu-img", "convert", "-f", "raw", "-O", "qcow2", flat, from})) return;
+  const auto source = make_file_image_source(fs::path(from).parent_path());
+  const auto cache = make_image_cache({.base_dir = scratch.file("_base"), .locks_dir = scratch.file("locks")}, *source, *processes);
+  for (auto _ : state) {
+    if (state.range(0) == 0) {
+      if (failed(state, cache->fetch(image))) return;
+    } else if (!ran(state, *processes, {"/usr/bin/qemu-img", "convert", "-f", "qcow2", "-O", "raw", from, to}) ||
+               failed(state, sync_file(to))) {
+      return;
+    }
+    state.PauseTiming();
+    fs::remove(to);
+    fs::remove_all(scratch.file("_base"));
+    state.ResumeTiming();
+  }
+}
+BENCHMARK(image_converted)->ArgName("qemu-img")->Arg(0)->Arg(1)->Unit(benchmark::kMillisecond)->UseRealTime();
 
 void domain_xml_made(benchmark::State& state) {
   const SampleRecords all = sample_records(1);

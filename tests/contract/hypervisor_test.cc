@@ -114,7 +114,39 @@ TEST_P(HypervisorContract, WhatIsDoneTwiceIsDoneOnce) {
   EXPECT_EQ(listener.count(uuid, Kind::kStopped), 1);
 }
 
+TEST_P(HypervisorContract, APausedGuestGoesOn) {
+  ASSERT_TRUE(hypervisor->define(xml()));
+  EXPECT_EQ(hypervisor->suspend(uuid).error().code, Code::kConflict) << "it is off";
+  ASSERT_TRUE(hypervisor->create(uuid));
+  ASSERT_TRUE(hypervisor->suspend(uuid));
+  EXPECT_TRUE(hypervisor->suspend(uuid)) << "it is paused already";
+  EXPECT_TRUE(listener.wait_for_event(uuid, Kind::kSuspended));
+  EXPECT_EQ(hypervisor->power_state(uuid), PowerState::kPaused);
+  ASSERT_TRUE(hypervisor->resume(uuid));
+  EXPECT_EQ(hypervisor->power_state(uuid), PowerState::kRunning);
+}
+
+TEST_P(HypervisorContract, ASavedGuestIsOffAndStartsOnceMore) {
+  ASSERT_TRUE(hypervisor->define(xml()));
+  EXPECT_EQ(hypervisor->managed_save(uuid).error().code, Code::kConflict) << "it is off and was not saved";
+  ASSERT_TRUE(hypervisor->create(uuid));
+  ASSERT_TRUE(hypervisor->managed_save(uuid));
+  EXPECT_TRUE(hypervisor->managed_save(uuid)) << "it is saved already";
+  EXPECT_EQ(hypervisor->power_state(uuid), PowerState::kShutdown);
+  ASSERT_TRUE(hypervisor->create(uuid));
+  EXPECT_EQ(hypervisor->power_state(uuid), PowerState::kRunning);
+  ASSERT_TRUE(hypervisor->managed_save(uuid));
+  ASSERT_TRUE(hypervisor->remove_managed_save(uuid));
+  EXPECT_TRUE(hypervisor->remove_managed_save(uuid)) << "there is none any more";
+  EXPECT_EQ(hypervisor->managed_save(uuid).error().code, Code::kConflict);
+}
+
 TEST_P(HypervisorContract, ADomainThatIsNotThereIsNotFound) {
+  EXPECT_EQ(hypervisor->suspend(uuid).error().code, Code::kNotFound);
+  EXPECT_EQ(hypervisor->managed_save(uuid).error().code, Code::kNotFound);
+  EXPECT_EQ(hypervisor->inject_nmi(uuid).error().code, Code::kNotFound);
+  EXPECT_EQ(hypervisor->domain_stats(uuid).error().code, Code::kNotFound);
+  EXPECT_TRUE(hypervisor->remove_managed_save(uuid)) << "nothing is saved of it";
   EXPECT_EQ(hypervisor->power_state(uuid).error().code, Code::kNotFound);
   EXPECT_EQ(hypervisor->domain_xml(uuid).error().code, Code::kNotFound);
   EXPECT_EQ(hypervisor->create(uuid).error().code, Code::kNotFound);

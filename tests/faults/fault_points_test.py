@@ -27,9 +27,46 @@ class Order:
     needs: typing.Callable = None    # (world) -> uuid of a server in the state that the order needs
     starts: int = 0                  # QEMU processes it starts
     undone: str = None               # status once it failed and was undone
-    undone_starts: int = None        # QEMU processes it starts then; None: as many
-    images: int = 0                  # that it leaves more than there were
-    undone_images: int = 0
+    undone_starts: int = None        # QEMU processes it starts then, when others than `starts`
+    large: bool = False              # it ends with the larger flavor
+    images: int = 0                  # images of servers that it leaves more than there were
+    once: bool = False               # what it leaves is no server as others need: it is deleted
+
+
+def act(body):
+    def give(world, uuid):
+        status, answer = world.agent.action(uuid, body)
+        equal(status, 202, f"status of {body} ({answer})")
+        return uuid
+    return give
+
+
+def delete(world, uuid):
+    equal(world.agent.call("DELETE", f"/compute/v2.1/servers/{uuid}")[0], 204, "status of DELETE")
+    return uuid
+
+
+def delete_softly(world, uuid):
+    """As a message: with reclaim_instance_interval set, every other delete would be soft too."""
+    status, answer = world.agent.send(world.agent.envelope("soft_delete_instance", {"instance": {"uuid": uuid}}))
+    equal(status, 202, f"status of the message ({answer})")
+    return uuid
+
+
+def soft_deleted(world):
+    uuid = delete_softly(world, world.active(DEAF))
+    world.agent.wait_status(uuid, "SOFT_DELETED")
+    return uuid
+
+
+def resize(world, uuid):
+    return act({"resize": {"flavorRef": world.larger}})(world, uuid)
+
+
+def resized(world):
+    uuid = resize(world, world.active(POLITE))
+    world.agent.wait_status(uuid, "VERIFY_RESIZE")
+    return uuid
 
 
 def rescued(world):
@@ -53,19 +90,6 @@ def rebuild(world, uuid):
     return act({"rebuild": {"imageRef": world.images[POLITE]}})(world, uuid)
 
 
-def act(body):
-    def give(world, uuid):
-        status, answer = world.agent.action(uuid, body)
-        equal(status, 202, f"status of {body} ({answer})")
-        return uuid
-    return give
-
-
-def delete(world, uuid):
-    equal(world.agent.call("DELETE", f"/compute/v2.1/servers/{uuid}")[0], 204, "status of DELETE")
-    return uuid
-
-
 ORDERS = {
     "build_and_run_instance": [Order("build", lambda world, _: world.order_build(), "ACTIVE", starts=1, undone="ERROR")],
     "terminate_instance": [Order("delete", delete, "DELETED", lambda world: world.active(POLITE))],
@@ -74,6 +98,24 @@ ORDERS = {
                       Order("stop of a deaf guest", act({"os-stop": None}), "SHUTOFF", lambda world: world.active(DEAF))],
     "reboot_instance": [Order("soft reboot", act({"reboot": {"type": "SOFT"}}), "ACTIVE", lambda world: world.active(POLITE), starts=1),
                         Order("hard reboot", act({"reboot": {"type": "HARD"}}), "ACTIVE", lambda world: world.active(DEAF), starts=1)],
+}
+ORDERS.update({
+    "pause_instance": [Order("pause", act({"pause": None}), "PAUSED", lambda world: world.active(DEAF), undone="ACTIVE")],
+    "unpause_instance": [Order("unpause", act({"unpause": None}), "ACTIVE", lambda world: world.reach(DEAF, {"pause": None}, "PAUSED"))],
+    "suspend_instance": [Order("suspend", act({"suspend": None}), "SUSPENDED", lambda world: world.active(DEAF), undone="ACTIVE",
+                               undone_starts=1)],
+    "resume_instance": [Order("resume", act({"resume": None}), "ACTIVE", lambda world: world.reach(DEAF, {"suspend": None}, "SUSPENDED"),
+                              starts=1)],
+    "soft_delete_instance": [Order("soft delete", delete_softly, "SOFT_DELETED", lambda world: world.active(DEAF))],
+    "restore_instance": [Order("restore", act({"restore": None}), "ACTIVE", soft_deleted, starts=1)],
+    "trigger_crash_dump": [Order("crash dump", act({"trigger_crash_dump": None}), "ACTIVE", lambda world: world.active(DEAF))],
+    "resize_instance": [Order("resize", resize, "VERIFY_RESIZE", lambda world: world.active(POLITE), starts=1, undone="ACTIVE",
+                              undone_starts=2, large=True)],
+    "confirm_resize": [Order("confirm of a resize", act({"confirmResize": None}), "ACTIVE", resized, large=True, once=True)],
+    "revert_resize": [Order("revert of a resize", act({"revertResize": None}), "ACTIVE", resized, starts=1,
+                            undone="ACTIVE", once=True)],
+})
+ORDERS.update({
     "rescue_instance": [Order("rescue", act({"rescue": {}}), "RESCUE", lambda world: world.active(POLITE), starts=1, undone="ACTIVE", undone_starts=2)],
     "unrescue_instance": [Order("unrescue", act({"unrescue": None}), "ACTIVE", rescued, starts=1, undone="ACTIVE")],
     "rebuild_instance": [Order("rebuild", rebuild, "ACTIVE", lambda world: world.active(POLITE), starts=1, undone=KEPT)],
@@ -84,7 +126,7 @@ ORDERS = {
     "shelve_instance": [Order("shelve", act({"shelve": None}), "SHELVED", lambda world: world.active(POLITE), undone="ACTIVE", undone_starts=1)],
     "shelve_offload_instance": [Order("offload", act({"shelveOffload": None}), "SHELVED_OFFLOADED", shelved)],
     "unshelve_instance": [Order("unshelve", act({"unshelve": None}), "ACTIVE", offloaded, starts=1, undone="ACTIVE")],
-}
+})
 UNDO = ("undo_before", "undone", "undo_recorded")
 
 
@@ -157,7 +199,7 @@ class Case:
         if self.order.needs and not self.uuid:
             self.uuid = self.order.needs(world)
         self.before = {s["id"] for s in self.agent.servers()}
-        self.snapshots_before = len(self.world.snapshots())
+        self.snapshots_before = len(world.snapshots())
         self.requests_before = {a["request_id"] for a in self.agent.actions(self.uuid)} if self.uuid else set()
         self.domain = self.agent.server(self.uuid)["OS-EXT-SRV-ATTR:instance_name"] if self.uuid else None
         self.starts_before = host_state.starts(self.domain) if self.uuid else 0
@@ -182,19 +224,23 @@ class Case:
         self.ends = self.order.undone if self.undoes else self.order.ends
         self.agent.start()
         self.agent.wait_status(self.uuid, self.ends.split(",")[0])
+        if self.order.large and not self.undoes:
+            self.world.large.add(self.uuid)
         self.expected = {u: status for u, (_, status) in self.world.standing.items() if u != self.uuid}
         if self.ends != "DELETED":
             self.expected[self.uuid] = self.ends
         self.world.check_at_rest(self.expected)
         self.check_guest()
         more = len(self.world.snapshots()) - self.snapshots_before
-        equal(more, self.order.undone_images if self.undoes else self.order.images, "images that were made of servers")
+        equal(more, 0 if self.undoes else self.order.images, "images that were made of servers")
         self.world.drop_snapshots()
         equal(self.agent.stop(), 0, "exit status of the agent at SIGTERM")
         self.check_journal(self.world.check_store(self.expected))
 
     def check_guest(self):
-        starts = self.order.undone_starts if self.undoes and self.order.undone_starts is not None else self.order.starts
+        starts = self.order.starts
+        if self.undoes and self.order.undone_starts is not None:
+            starts = self.order.undone_starts
         equal(host_state.starts(self.domain) - self.starts_before, starts, "QEMU processes that were started")
         if self.ends in ("ACTIVE", "RESCUE") and self.pid_at_death and self.starts_at_death - self.starts_before == starts:
             equal(host_state.pid_of(self.domain), self.pid_at_death, "process of the guest that ran before")
@@ -215,12 +261,13 @@ class Case:
 
     def leave(self):
         """What is in order serves later cases; what failed as it had to is deleted, and then nothing is left of it."""
-        if self.ends in ("ACTIVE", "SHUTOFF"):
+        if self.ends in ("ACTIVE", "SHUTOFF") and not self.order.once:
             kind = self.world.standing.get(self.uuid, (POLITE, None))[0]
             self.world.standing[self.uuid] = (kind, self.ends)
             return
         self.world.standing.pop(self.uuid, None)
         if self.ends == "DELETED":
+            self.world.large.discard(self.uuid)
             return
         self.agent.start()
         self.world.delete(self.uuid)

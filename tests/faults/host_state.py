@@ -7,7 +7,7 @@ import tempfile
 import json
 from pathlib import Path
 
-from harness.agent import DATA, INSTANCES, virsh
+from harness.agent import DATA, INSTANCES, Failed, virsh
 
 RUN = Path("/run/libvirt/qemu")
 LOG = Path("/var/log/libvirt/qemu")
@@ -88,7 +88,12 @@ def processes(name):
 
 
 def dhcp_macs(network):
-    return sorted(re.findall(r"<host mac='([^']+)'", virsh("net-dumpxml", network).stdout))
+    """Of the DHCP entries: files that dnsmasq watches, named <mac>_<address>. Each has a name in the network's DNS."""
+    entries = sorted(p.name for p in (INSTANCES.parent / "networks" / network).glob("*"))
+    named = sorted(re.findall(r"<host ip='([^']+)'", virsh("net-dumpxml", network).stdout))
+    if sorted(e.split("_")[1] for e in entries) != named:
+        raise Failed(f"DHCP entries {entries} and names {named} of network {network} differ")
+    return sorted(e.split("_")[0].replace("-", ":") for e in entries)
 
 
 def network_is_there(network):

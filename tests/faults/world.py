@@ -11,11 +11,10 @@ from harness.agent import BUILD, DATA, INSTANCES, Agent, Failed, domains, taps, 
 
 RAM_MIB = 24
 RESERVED_MIB = 512
-# What an instance of each status has on the host. KEPT: in ERROR after it once ran; a build that failed has nothing.
-KEPT = "ERROR, kept"
-RUNNING = ("ACTIVE", "RESCUE")
-DEFINED = (*RUNNING, "SHUTOFF", "SHELVED", KEPT)
-RECORDED = (*DEFINED, "SHELVED_OFFLOADED")
+KEPT = "ERROR, kept"  # in ERROR after it once ran; a build that failed has nothing
+DEFINED = ("ACTIVE", "SHUTOFF", "PAUSED", "SUSPENDED", "SOFT_DELETED", "VERIFY_RESIZE", "RESCUE", "SHELVED", KEPT)  # there is a domain
+RUNNING = ("ACTIVE", "PAUSED", "VERIFY_RESIZE", "RESCUE")  # statuses in which it has a process
+RECORDED = (*DEFINED, "SHELVED_OFFLOADED")  # statuses in which it has ports
 
 
 def equal(found, wanted, what):
@@ -51,7 +50,9 @@ class World:
         for kind in (tiny_guest.POLITE, tiny_guest.DEAF):
             self.images[kind] = self.agent.image(self.scratch / kind, "raw", kind)
         self.flavor = self.agent.flavor("tiny", ram=RAM_MIB, disk=1)
+        self.larger = self.agent.flavor("larger", ram=RAM_MIB + 8, vcpus=2, disk=2)
         self.network = self.agent.network("net")
+        self.large = set()  # uuids of servers with the larger flavor, or that may still get it
         self.standing = {}  # uuid -> (kind of guest, status): left by cases that passed, for cases that need one
 
     def large_image(self, chance):
@@ -109,6 +110,13 @@ class World:
         self.standing[uuid] = (kind, "SHUTOFF")
         return uuid
 
+    def reach(self, kind, body, status):
+        """A server that was active and is brought to `status`."""
+        uuid = self.active(kind)
+        self.agent.action(uuid, body)
+        self.agent.wait_status(uuid, status)
+        return uuid
+
     def standing_server(self, kind, status):
         return next((u for u, what in self.standing.items() if what == (kind, status)), None)
 
@@ -136,12 +144,20 @@ class World:
         equal(self.agent.call("DELETE", f"/compute/v2.1/servers/{uuid}")[0], 204, "status of DELETE")
         self.agent.wait_status(uuid, "DELETED")
         self.standing.pop(uuid, None)
+        self.large.discard(uuid)
+
+    def soft_deleted(self):
+        return self.agent.ok("GET", "/compute/v2.1/servers/detail?status=SOFT_DELETED")["servers"]
+
+    def claim(self, uuid):
+        """vCPUs, MiB and GiB that are reserved for it."""
+        return (2, RAM_MIB + 8, 2) if uuid in self.large else (1, RAM_MIB, 1)
 
     # --- what must hold at rest
     def check_at_rest(self, expected):
         """Call with the agent running and idle: `expected` (uuid -> status) is all there is, seen from outside."""
         self.agent.wait_idle()
-        shown = {s["id"]: (s["status"], s["OS-EXT-STS:task_state"]) for s in self.agent.servers()}
+        shown = {s["id"]: (s["status"], s["OS-EXT-STS:task_state"]) for s in self.agent.servers() + self.soft_deleted()}
         equal(shown, {u: (status.split(",")[0], None) for u, status in expected.items()}, "servers")
         defined = {u for u, status in expected.items() if status in DEFINED}
         running = {u for u, status in expected.items() if status in RUNNING}
@@ -151,7 +167,8 @@ class World:
         equal({u for u, (_, pid) in there.items() if pid}, running, "domains that run")
         equal(len(host_state.processes("qemu-system")), len(running), "QEMU processes")
         equal(host_state.processes("qemu-img"), [], "qemu-img processes")
-        equal(host_state.instance_dirs(), sorted(defined), "instance directories")
+        kept = {u + "_resize" for u, status in expected.items() if status == "VERIFY_RESIZE"}
+        equal(host_state.instance_dirs(), sorted(defined | kept), "instance directories")
         equal(host_state.half_written(), [], "temporary files")
         ports = self.agent.ok("GET", "/network/v2.0/ports")["ports"]
         equal(sorted(p["device_id"] for p in ports), sorted(recorded), "servers of the ports")
@@ -161,10 +178,10 @@ class World:
         images = self.agent.ok("GET", "/image/v2/images")["images"]
         equal({i["status"] for i in images}, {"active"}, "statuses of images")
         equal(sorted(p.name for p in (DATA / "images").iterdir()), sorted(i["id"] for i in images), "data in the image store")
-        equal([(u, t) for u in running for t in block_jobs(u)], [], "block jobs")
+        equal([(u, target) for u in running for target in block_jobs(u)], [], "block jobs")
         used = self.agent.ok("GET", "/compute/v2.1/os-hypervisors/statistics")["hypervisor_statistics"]
         equal((used["vcpus_used"], used["memory_mb_used"], used["local_gb_used"]),
-              (len(defined), RESERVED_MIB + RAM_MIB * len(defined), len(defined)), "claimed vCPUs, MiB and GiB")
+              tuple(sum(amounts) for amounts in zip((0, RESERVED_MIB, 0), *map(self.claim, defined))), "claimed vCPUs, MiB and GiB")
 
     def check_store(self, expected):
         """Call with the agent stopped. The store as it is."""
@@ -182,5 +199,5 @@ class World:
             if status == "SHELVED_OFFLOADED":
                 equal(record.get("claim"), None, f"claim of {uuid}")
                 continue
-            equal(record["claim"], {"vcpus": 1, "memory_mib": RAM_MIB, "disk_gib": 1}, f"claim of {uuid}")
+            equal(record["claim"], dict(zip(("vcpus", "memory_mib", "disk_gib"), self.claim(uuid))), f"claim of {uuid}")
         return store

@@ -258,12 +258,14 @@ def DeleteLeavesNothing(t):
     used = lambda: {k: v for k, v in t.agent.ok("GET", "/compute/v2.1/os-hypervisors/statistics")["hypervisor_statistics"].items() if k.endswith("_used")}
     before = used()
     check(before["vcpus_used"] == 1, f"one vCPU is claimed: {before}")
-    entry = f"ip='{t.address}'"
-    check(entry in virsh("net-dumpxml", t.network["id"]).stdout, "no DHCP entry was there to remove")
+    name, entries = f"ip='{t.address}'", INSTANCES.parent / "networks" / t.network["id"]
+    check(name in virsh("net-dumpxml", t.network["id"]).stdout, "no name was there to remove")
+    equal([p.name for p in entries.iterdir()], [f"{t.port['mac_address'].replace(':', '-')}_{t.address}"], "DHCP entries")
     t.agent.ctl("server", "delete", "--wait", "demo1")
     equal(t.agent.leftovers(t.id), [], "left over")
     equal((domains(), taps()), ({}, []), "domains and taps")
-    check(entry not in virsh("net-dumpxml", t.network["id"]).stdout, "the DHCP entry is still there")
+    check(name not in virsh("net-dumpxml", t.network["id"]).stdout, "the name is still there")
+    equal(list(entries.iterdir()), [], "DHCP entries left")
     check(t.port["mac_address"] not in virsh("net-dhcp-leases", t.network["id"]).stdout, "the lease is still there")
     after = used()
     equal((after["vcpus_used"], before["memory_mb_used"] - after["memory_mb_used"], after["local_gb_used"]), (0, 128, 0), "claims")

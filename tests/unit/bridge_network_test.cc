@@ -2,10 +2,15 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <sys/stat.h>
+
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
 #include <functional>
 #include <future>
 #include <map>
-#include <set>
+#include <stdexcept>
 
 #include "drivers/network/bridge/bridge_network.h"
 #include "drivers/network/bridge/network_plan.h"
@@ -15,6 +20,7 @@ namespace {
 
 using testing::ElementsAre;
 using testing::HasSubstr;
+using testing::Pair;
 
 constexpr const char* kId = "22222222-1111-4111-8111-111111111111";
 constexpr const char* kBridge = "br22222222-11";
@@ -25,7 +31,7 @@ class MemoryNetworks final : public HostNetworks {
  public:
   struct Entry {
     HostNetwork seen;
-    net::SeenNetwork content;
+    net::NetworkPlan plan;
   };
 
   Result<std::vector<HostNetwork>> list() override {
@@ -39,15 +45,15 @@ class MemoryNetworks final : public HostNetworks {
   }
   Result<std::string> xml(const std::string& uuid) override {
     if (!entries.contains(uuid)) return fail(Code::kNotFound, "no network");
-    return net::network_xml(entries[uuid].content.plan, entries[uuid].content.hosts);
+    return net::network_xml(entries[uuid].plan);
   }
   Result<void> define(const std::string& xml) override {
     ++defines;
-    CA_TRY(auto content, net::read_network_xml(xml));
-    auto& entry = entries[content.plan.uuid];
-    entry.seen.uuid = content.plan.uuid;
-    entry.seen.name = content.plan.name;
-    entry.content = std::move(content);
+    CA_TRY(auto plan, net::read_network_xml(xml));
+    auto& entry = entries[plan.uuid];
+    entry.seen.uuid = plan.uuid;
+    entry.seen.name = plan.name;
+    entry.plan = std::move(plan);
     return {};
   }
   Result<void> start(const std::string& uuid) override {
@@ -69,18 +75,18 @@ class MemoryNetworks final : public HostNetworks {
     entries.erase(uuid);
     return {};
   }
-  Result<void> change_dhcp_host(const std::string& uuid, DhcpHostChange change, const std::string& host_xml) override {
-    if (!entries.contains(uuid)) return fail(Code::kNotFound, "no network");
-    changes.push_back((change == DhcpHostChange::kAdd ? "add " : change == DhcpHostChange::kModify ? "modify " : "delete ") + host_xml);
-    if (!change_error.message.empty()) return tl::unexpected<Error>(std::exchange(change_error, {}));
-    return {};
+  Result<void> add_name(const std::string&, const std::string& ip_address, const std::string& name) override {
+    return names.emplace(ip_address, name).second ? Result<void>{} : fail(Code::kConflict, "there is one already");
+  }
+  Result<void> remove_name(const std::string&, const std::string& ip_address) override {
+    return names.erase(ip_address) == 1 ? Result<void>{} : fail(Code::kConflict, "there is none");
   }
   Result<std::vector<DhcpLease>> leases(const std::string&) override { return given; }
 
   std::map<std::string, Entry> entries;
+  std::map<std::string, std::string> names;
   std::vector<DhcpLease> given;
-  std::vector<std::string> changes;
-  Error start_error, change_error;
+  Error start_error;
   int defines = 0, starts = 0;
   std::function<void()> while_starting;
 };
@@ -112,15 +118,33 @@ class BridgeNetworkTest : public testing::Test {
   BridgeNetworkTest() {
     auto owned = std::make_unique<MemoryLinks>();
     links = owned.get();
-    driver = make_bridge_network_driver(networks, {}, std::move(owned));
+    driver = make_bridge_network_driver(networks, {.networks_path = root}, std::move(owned));
     port.id = kPort;
     port.mac_address = "fa:16:3e:00:00:01";
     port.fixed_ips = {{subnet.id, "10.77.0.5"}};
   }
+  ~BridgeNetworkTest() override { std::filesystem::remove_all(root); }
   void route(const char* cidr, const char* interface) { links->all_routes.push_back({*net::parse_prefix(cidr), interface}); }
   Result<void> ensure() { return driver->ensure(network, {subnet}); }
-  std::vector<net::DhcpHost>& hosts() { return networks.entries[kId].content.hosts; }
+  // The DHCP entries: file name to content.
+  std::map<std::string, std::string> entries() const {
+    std::map<std::string, std::string> all;
+    std::error_code ignored;
+    for (const auto& file : std::filesystem::directory_iterator(root + "/" + kId, ignored)) {
+      std::ifstream in(file.path());
+      all[file.path().filename()] = std::string(std::istreambuf_iterator<char>(in), {});
+    }
+    return all;
+  }
 
+  // Below /var/tmp, which every user may pass; the driver insists on it.
+  static std::string make_root() {
+    std::string name = "/var/tmp/bridge-network-test.XXXXXX";
+    if (::mkdtemp(name.data()) == nullptr || ::chmod(name.c_str(), 0755) != 0) throw std::runtime_error("no temporary directory");
+    return name;
+  }
+
+  const std::string root = make_root();
   MemoryNetworks networks;
   MemoryLinks* links = nullptr;
   std::unique_ptr<NetworkDriver> driver;
@@ -201,11 +225,11 @@ TEST_F(BridgeNetworkTest, WithoutNatInTheKernelTheErrorProposesIsolatedAndNothin
 
 TEST_F(BridgeNetworkTest, AChangedSubnetIsAppliedAndKeepsTheDhcpEntries) {
   ASSERT_TRUE(ensure());
-  hosts().push_back({port.mac_address, "one", "10.77.0.5"});
+  ASSERT_TRUE(driver->plug(network, port, "one"));
   subnet.dns_nameservers = {"9.9.9.9"};
   ASSERT_TRUE(ensure());
-  EXPECT_THAT(networks.entries.at(kId).content.plan.forwarders, ElementsAre("9.9.9.9"));
-  EXPECT_EQ(hosts().size(), 1U);
+  EXPECT_THAT(networks.entries.at(kId).plan.forwarders, ElementsAre("9.9.9.9"));
+  EXPECT_EQ(entries().size(), 1U);
   EXPECT_TRUE(networks.entries.at(kId).seen.active);
 }
 
@@ -217,7 +241,7 @@ TEST_F(BridgeNetworkTest, AChangeIsRefusedWhilePortsArePlugged) {
   ASSERT_FALSE(result);
   EXPECT_EQ(result.error().code, Code::kConflict);
   EXPECT_THAT(result.error().message, HasSubstr("2 ports"));
-  EXPECT_TRUE(networks.entries.at(kId).content.plan.forwarders.empty());
+  EXPECT_TRUE(networks.entries.at(kId).plan.forwarders.empty());
 }
 
 TEST_F(BridgeNetworkTest, ABridgeLeftBehindIsRemovedBeforeTheStart) {
@@ -241,39 +265,50 @@ TEST_F(BridgeNetworkTest, ABridgeNetworkNeedsItsBridgeAndMakesNothing) {
   EXPECT_EQ(driver->bridge_for(network), "br-lan");
 }
 
-TEST_F(BridgeNetworkTest, PlugAddsKeepsOrModifiesTheEntryOfTheMac) {
+TEST_F(BridgeNetworkTest, PlugWritesOneEntryForTheMacAndItsAddress) {
   ASSERT_TRUE(ensure());
   ASSERT_TRUE(driver->plug(network, port, "one"));
-  hosts() = {{port.mac_address, "one", "10.77.0.5"}};
   ASSERT_TRUE(driver->plug(network, port, "one"));
+  EXPECT_THAT(entries(), ElementsAre(Pair("fa-16-3e-00-00-01_10.77.0.5", "fa:16:3e:00:00:01,10.77.0.5,one\n")));
   port.fixed_ips[0].ip_address = "10.77.0.6";
   ASSERT_TRUE(driver->plug(network, port, "one"));
-  EXPECT_THAT(networks.changes, ElementsAre(HasSubstr("add <host mac=\"fa:16:3e:00:00:01\" name=\"one\" ip=\"10.77.0.5\""),
-                                            HasSubstr("modify <host mac=\"fa:16:3e:00:00:01\" name=\"one\" ip=\"10.77.0.6\"")));
+  EXPECT_THAT(entries(), ElementsAre(Pair("fa-16-3e-00-00-01_10.77.0.6", "fa:16:3e:00:00:01,10.77.0.6,one\n")));
+  EXPECT_THAT(networks.names, ElementsAre(Pair("10.77.0.6", "host-10-77-0-6")));
 }
 
-TEST_F(BridgeNetworkTest, ASecondInstanceOfANameGetsANameByAddress) {
+TEST_F(BridgeNetworkTest, WhatIsNoHostNameOrNoMacNeverReachesDnsmasq) {
   ASSERT_TRUE(ensure());
-  hosts() = {{"fa:16:3e:00:00:99", "web", "10.77.0.9"}};
-  ASSERT_TRUE(driver->plug(network, port, "web"));
-  ASSERT_TRUE(driver->plug(network, port, "<no host name>"));
-  EXPECT_THAT(networks.changes, ElementsAre(HasSubstr("name=\"host-10-77-0-5\""), HasSubstr("name=\"host-10-77-0-5\"")));
+  ASSERT_TRUE(driver->plug(network, port, "a,set:evil\nb"));
+  EXPECT_THAT(entries(), ElementsAre(Pair(testing::_, "fa:16:3e:00:00:01,10.77.0.5\n")));
+  port.mac_address = "../../../../etc/x";
+  EXPECT_EQ(driver->plug(network, port, "one").error().code, Code::kInvalid);
 }
 
 TEST_F(BridgeNetworkTest, AnAddressEnteredForAnotherMacIsAConflict) {
   ASSERT_TRUE(ensure());
-  hosts() = {{"fa:16:3e:00:00:99", "web", "10.77.0.5"}};
-  const auto result = driver->plug(network, port, "one");
+  ASSERT_TRUE(driver->plug(network, port, "one"));
+  port.mac_address = "fa:16:3e:00:00:99";
+  const auto result = driver->plug(network, port, "two");
   ASSERT_FALSE(result);
   EXPECT_EQ(result.error().code, Code::kConflict);
-  EXPECT_THAT(result.error().chain(), HasSubstr("fa:16:3e:00:00:99"));
+  EXPECT_THAT(result.error().chain(), HasSubstr("fa:16:3e:00:00:01"));
 }
 
-TEST_F(BridgeNetworkTest, PlugTriesAgainWhenAnotherPlugCameBetween) {
+TEST_F(BridgeNetworkTest, ADirectoryThatDnsmasqCannotReachIsRefusedByName) {
+  ASSERT_EQ(::chmod(root.c_str(), 0700), 0);
+  std::filesystem::create_directory(root + "/" + kId);
+  const auto result = ensure();
+  ASSERT_FALSE(result);
+  EXPECT_EQ(result.error().code, Code::kForbidden);
+  EXPECT_THAT(result.error().action(), HasSubstr("chmod o+x " + root));
+  EXPECT_TRUE(networks.entries.empty());
+}
+
+TEST_F(BridgeNetworkTest, WithoutDhcpThereIsNothingToEnter) {
+  subnet.enable_dhcp = false;
   ASSERT_TRUE(ensure());
-  networks.change_error = {.code = Code::kConflict, .message = "there is an existing dhcp host entry"};
-  EXPECT_TRUE(driver->plug(network, port, "one"));
-  EXPECT_EQ(networks.changes.size(), 2U);
+  ASSERT_TRUE(driver->plug(network, port, "one"));
+  EXPECT_FALSE(std::filesystem::exists(root + "/" + kId));
 }
 
 TEST_F(BridgeNetworkTest, PlugGivesBackTheAddressThatAnEarlierGuestStillLeases) {
@@ -286,11 +321,13 @@ TEST_F(BridgeNetworkTest, PlugGivesBackTheAddressThatAnEarlierGuestStillLeases) 
 
 TEST_F(BridgeNetworkTest, UnplugRemovesEntryLeaseAndTapAndMayBeRepeated) {
   ASSERT_TRUE(ensure());
-  hosts() = {{port.mac_address, "one", "10.77.0.5"}};
-  networks.given = {{port.mac_address, "10.77.0.5"}, {"fa:16:3e:00:00:98", "10.77.0.7"}};
+  ASSERT_TRUE(driver->plug(network, port, "one"));
+  networks.given = {{port.mac_address, "10.77.0.9"}, {"fa:16:3e:00:00:98", "10.77.0.7"}};
   ASSERT_TRUE(driver->unplug(network, port));
-  EXPECT_THAT(networks.changes, ElementsAre(HasSubstr("delete ")));
-  EXPECT_THAT(links->released, ElementsAre("br22222222-11 10.77.0.1 10.77.0.5 fa:16:3e:00:00:01"));
+  EXPECT_TRUE(entries().empty());
+  EXPECT_TRUE(networks.names.empty()) << "what makes dnsmasq forget the address";
+  EXPECT_THAT(links->released,
+              ElementsAre("br22222222-11 10.77.0.1 10.77.0.5 fa:16:3e:00:00:01", "br22222222-11 10.77.0.1 10.77.0.9 fa:16:3e:00:00:01"));
   networks.entries.clear();
   ASSERT_TRUE(driver->unplug(network, port));
   EXPECT_THAT(links->removed_taps, ElementsAre("tap55555555-11", "tap55555555-11"));
@@ -298,9 +335,11 @@ TEST_F(BridgeNetworkTest, UnplugRemovesEntryLeaseAndTapAndMayBeRepeated) {
 
 TEST_F(BridgeNetworkTest, RemoveMayBeRepeated) {
   ASSERT_TRUE(ensure());
+  ASSERT_TRUE(driver->plug(network, port, "one"));
   EXPECT_TRUE(driver->remove(network));
   EXPECT_TRUE(driver->remove(network));
   EXPECT_TRUE(networks.entries.empty());
+  EXPECT_TRUE(std::filesystem::is_empty(root)) << "no entry stays";
 }
 
 }  // namespace

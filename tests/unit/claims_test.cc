@@ -48,6 +48,18 @@ TEST(ClaimTable, FitsExactlyUpToTheCapacity) {
   EXPECT_EQ(usage.instances, 4);
 }
 
+TEST(ClaimTable, AChangeAsksOnlyForWhatGrows) {
+  ClaimTable table(host());
+  ASSERT_TRUE(table.try_claim(kA, {4, 1000, 100}));
+  ASSERT_TRUE(table.try_claim(kB, {4, 536, 35}));
+  EXPECT_EQ(table.change(kA, {4, 1001, 100}).error().code, Code::kNoResources);
+  EXPECT_EQ(table.find(kA)->memory_mib, 1000) << "a refused change leaves the claim";
+  table.set_host({.vcpus = {.total = 1}, .memory_mib = {.total = 1}, .disk_gib = {.total = 1}});
+  EXPECT_TRUE(table.change(kA, {4, 900, 100})) << "what does not grow is not asked for, on a full host too";
+  EXPECT_EQ(table.usage().used.memory_mib, 1436);
+  EXPECT_EQ(table.change(kA, {-1, 1, 1}).error().code, Code::kInvalid);
+}
+
 TEST(ClaimTable, RefusalHasTheNumbersOfEverythingThatIsShort) {
   ClaimTable table(host());
   ASSERT_TRUE(table.try_claim(kA, {1, 1436, 100}));

@@ -311,6 +311,33 @@ TEST_F(CtlCommands, PowerOrdersAreTheActionsOfCompute) {
   EXPECT_EQ(agent_.last("POST").json(), (Json{{"reboot", {{"type", "SOFT"}}}}));
 }
 
+TEST_F(CtlCommands, OrdersOfALifeAreTheActionsOfCompute) {
+  agent_.on("POST", server_path() + "/action", FakeReply{.status = 202});
+  const std::vector<std::pair<Lines, Json>> orders{
+      {{"server", "pause", "demo1"}, {{"pause", nullptr}}},
+      {{"server", "unpause", "demo1"}, {{"unpause", nullptr}}},
+      {{"server", "suspend", "demo1"}, {{"suspend", nullptr}}},
+      {{"server", "resume", "demo1"}, {{"resume", nullptr}}},
+      {{"server", "lock", "demo1"}, {{"lock", nullptr}}},
+      {{"server", "lock", "--reason", "audit", "demo1"}, {{"lock", {{"locked_reason", "audit"}}}}},
+      {{"server", "unlock", "demo1"}, {{"unlock", nullptr}}},
+      {{"server", "restore", "demo1"}, {{"restore", nullptr}}},
+      {{"server", "dump", "create", "demo1"}, {{"trigger_crash_dump", nullptr}}},
+      {{"server", "resize", "--flavor", "m1.tiny", "demo1"}, {{"resize", {{"flavorRef", "1"}}}}},
+      {{"server", "resize", "confirm", "demo1"}, {{"confirmResize", nullptr}}},
+      {{"server", "resize", "--confirm", "demo1"}, {{"confirmResize", nullptr}}},
+      {{"server", "resize", "revert", "demo1"}, {{"revertResize", nullptr}}},
+      {{"server", "set", "--state", "error", "demo1"}, {{"os-resetState", {{"state", "error"}}}}},
+      {{"server", "set", "--password", "s", "demo1"}, {{"changePassword", {{"adminPass", "s"}}}}},
+  };
+  agent_.on("GET", server_path(), {{"server", server()}});
+  for (const auto& [words, body] : orders) {
+    EXPECT_EQ(ctl(words).status, 0) << words[1];
+    EXPECT_EQ(agent_.last("POST").json(), body) << words[1];
+  }
+  EXPECT_EQ(ctl({"server", "resize", "demo1"}).status, 1) << "it is not said to what";
+}
+
 TEST_F(CtlCommands, AnOrderThatEndsOtherwiseEndsTheWaitWithItsFailedStep) {
   agent_.on("POST", server_path() + "/action", FakeReply{.status = 202});
   agent_.on("GET", server_path(), {{"server", server("SHUTOFF", "powering-on")}});

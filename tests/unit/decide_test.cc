@@ -111,21 +111,22 @@ TEST(Decide, ADecisionThatWasCarriedOutIsNotMadeAgain) {
       case Action::kMarkStopped: after.vm_state = VmState::kStopped; break;
       case Action::kOrderStop: after.task_state = TaskState::kPoweringOff; break;
       case Action::kOrderStart: after.task_state = TaskState::kPoweringOn; break;
+      case Action::kOrderSoftDelete: after.task_state = TaskState::kSoftDeleting; break;
     }
     EXPECT_EQ(decide(after, seen, open, moment).action, Action::kNothing);
   });
 }
 
-// Idle instances. P: only the power state; S: mark stopped; A: mark active; X: order a stop; '.': nothing, whatever the power state.
-// Columns: gone, NOSTATE, Running, Paused, Shutdown, Crashed, Suspended.
+// Idle instances. P: only the power state; S: mark stopped; A: mark active; X: order a stop; D: order a soft delete; '.': nothing, whatever
+// the power state. Columns: gone, NOSTATE, Running, Paused, Shutdown, Crashed, Suspended.
 struct Row {
   VmState vm;
   const char* actions;
 };
 constexpr Row kRows[] = {
     {VmState::kBuilding, "......."},  {VmState::kActive, "SPPPSSX"},      {VmState::kPaused, "SPAPSSP"},
-    {VmState::kSuspended, "PPAPPPP"}, {VmState::kStopped, "PPXXPPX"},     {VmState::kRescued, "PPPPPPP"},
-    {VmState::kResized, "PPPPPPP"},   {VmState::kSoftDeleted, "PPPPPPP"}, {VmState::kDeleted, "......."},
+    {VmState::kSuspended, "SPAPPPP"}, {VmState::kStopped, "PPXXPPX"},     {VmState::kRescued, "PPPPPPP"},
+    {VmState::kResized, "PPPPPPP"},   {VmState::kSoftDeleted, "PPDDPPD"}, {VmState::kDeleted, "......."},
     {VmState::kError, "PPPPPPP"},     {VmState::kShelved, "PPPPPPP"},     {VmState::kShelvedOffloaded, "PPPPPPP"},
 };
 
@@ -134,6 +135,7 @@ Action expected_action(char letter, bool power_differs) {
     case 'S': return Action::kMarkStopped;
     case 'A': return Action::kMarkActive;
     case 'X': return Action::kOrderStop;
+    case 'D': return Action::kOrderSoftDelete;
     case 'P': return power_differs ? Action::kRecordPower : Action::kNothing;
     default: return Action::kNothing;
   }

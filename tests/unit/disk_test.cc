@@ -62,6 +62,59 @@ TEST_F(Disks, GrowsAndNeverShrinks) {
   }
 }
 
+// In a directory of its own, as an instance's.
+class KeptDisks : public Disks {
+ protected:
+  void SetUp() override {
+    Disks::SetUp();
+    std::filesystem::create_directory(dir_ / "inst");
+    ASSERT_TRUE(
+        raw_->create({.path = disk, .base_path = base_, .base_format = DiskFormat::kRaw, .base_virtual_bytes = kMiB, .size_bytes = kMiB}));
+  }
+  [[nodiscard]] char first() const {
+    char c = 0;
+    std::ifstream(disk).get(c);
+    return c;
+  }
+  void write_first(char c) const { std::fstream(disk, std::ios::in | std::ios::out | std::ios::binary).put(c); }
+
+  const std::string disk = dir_ / "inst/disk";
+  const std::string kept = dir_ / "inst_resize/disk";
+};
+
+TEST_F(KeptDisks, AreGivenBackAsTheyWereAndOnce) {
+  ASSERT_TRUE(raw_->keep(disk));
+  ASSERT_TRUE(raw_->resize(disk, 2 * kMiB));
+  write_first('X');
+  ASSERT_TRUE(raw_->give_back(disk));
+  EXPECT_EQ(first(), 'a');
+  EXPECT_EQ(raw_->size(disk).value(), kMiB);
+  write_first('Y');
+  EXPECT_TRUE(raw_->give_back(disk)) << "a step that is run again";
+  EXPECT_EQ(first(), 'Y');
+  EXPECT_TRUE(raw_->forget_kept(disk));
+  EXPECT_FALSE(std::filesystem::exists(dir_ / "inst_resize"));
+}
+
+TEST_F(KeptDisks, KeepingAgainReplacesAnOlderCopy) {
+  ASSERT_TRUE(raw_->keep(disk));
+  write_first('N');
+  ASSERT_TRUE(raw_->keep(disk));
+  write_first('X');
+  ASSERT_TRUE(raw_->give_back(disk));
+  EXPECT_EQ(first(), 'N');
+}
+
+TEST_F(KeptDisks, ForgottenTheyCannotBeGivenBackAndTheDiskStays) {
+  ASSERT_TRUE(raw_->keep(disk));
+  write_first('X');
+  ASSERT_TRUE(raw_->forget_kept(disk));
+  EXPECT_TRUE(raw_->forget_kept(disk)) << "a step that is run again";
+  EXPECT_FALSE(std::filesystem::exists(kept));
+  EXPECT_EQ(raw_->give_back(disk).error().code, Code::kNotFound);
+  EXPECT_EQ(first(), 'X');
+}
+
 TEST_F(Disks, WhatTheGuestWroteIntoARawDiskIsNeverTakenForAHeader) {
   ASSERT_TRUE(raw_->create(spec(kGiB)));
   { std::fstream(disk_, std::ios::in | std::ios::out | std::ios::binary) << "QFI\xfb" << std::string("\0\0\0\2", 4); }

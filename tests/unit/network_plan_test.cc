@@ -42,32 +42,31 @@ TEST(Address, ParsingIsStrict) {
 TEST(NetworkPlan, WhatIsWrittenReadsBackAsTheSamePlan) {
   Subnet v6{
       .id = "44444444-1111-4111-8111-111111111111", .network_id = kId, .ip_version = 6, .cidr = "fd00:77::/64", .gateway_ip = "fd00:77::1"};
-  const auto plan = plan_network(nat_network(), {subnet4(), v6}, "br22222222-11", "novalocal");
+  const auto plan = plan_network(nat_network(), {subnet4(), v6}, "br22222222-11", "novalocal", "/hosts");
   ASSERT_TRUE(plan) << plan.error().chain();
-  const std::vector<DhcpHost> hosts{{"fa:16:3e:00:00:01", "demo", "10.77.0.5"}};
-  const std::string xml = network_xml(*plan, hosts);
+  const std::string xml = network_xml(*plan);
   const auto seen = read_network_xml(xml);
   ASSERT_TRUE(seen);
-  EXPECT_EQ(seen->plan, *plan) << xml;
-  EXPECT_EQ(seen->hosts, hosts);
+  EXPECT_EQ(*seen, *plan) << xml;
   EXPECT_THAT(xml, HasSubstr("<nat ipv6=\"yes\""));
   EXPECT_THAT(xml, HasSubstr("localOnly=\"yes\""));
+  EXPECT_THAT(xml, HasSubstr("dhcp-hostsdir=/hosts"));
   EXPECT_THAT(xml, Not(HasSubstr("evil"))) << "a user's text has no business in it";
 }
 
 TEST(NetworkPlan, AnIsolatedNetworkForwardsNothing) {
   Network network = nat_network();
   network.kind = NetworkKind::kIsolated;
-  const auto plan = plan_network(network, {subnet4()}, "br", "novalocal");
+  const auto plan = plan_network(network, {subnet4()}, "br", "novalocal", "/hosts");
   ASSERT_TRUE(plan);
-  EXPECT_THAT(network_xml(*plan, {}), Not(HasSubstr("<forward ")));
+  EXPECT_THAT(network_xml(*plan), Not(HasSubstr("<forward ")));
 }
 
 TEST(NetworkPlan, BadSubnetsAreRefusedWithTheValue) {
   const auto error_of = [](auto&& change) {
     Subnet subnet = subnet4();
     change(subnet);
-    const auto plan = plan_network(nat_network(), {subnet}, "br", "d");
+    const auto plan = plan_network(nat_network(), {subnet}, "br", "d", "/hosts");
     return plan ? Error{} : plan.error();
   };
   EXPECT_THAT(error_of([](Subnet& s) { s.cidr = "10.77.0.0/40"; }).message, HasSubstr("10.77.0.0/40"));
@@ -85,9 +84,9 @@ TEST(NetworkPlan, TwoDhcpSubnetsOfIpv4AreRefused) {
   second.cidr = "10.78.0.0/24";
   second.gateway_ip = "10.78.0.1";
   second.allocation_pools = {{"10.78.0.2", "10.78.0.9"}};
-  EXPECT_EQ(plan_network(nat_network(), {subnet4(), second}, "br", "d").error().code, Code::kInvalid);
+  EXPECT_EQ(plan_network(nat_network(), {subnet4(), second}, "br", "d", "/hosts").error().code, Code::kInvalid);
   second.enable_dhcp = false;
-  EXPECT_TRUE(plan_network(nat_network(), {subnet4(), second}, "br", "d"));
+  EXPECT_TRUE(plan_network(nat_network(), {subnet4(), second}, "br", "d", "/hosts"));
 }
 
 TEST(DhcpRelease, ThePacketIsRfc2131s) {

@@ -26,6 +26,7 @@ TEST(Paths, TreeIsNovas) {
   EXPECT_EQ(paths.record_copy(id), dir + "/instance.json");
   EXPECT_EQ(paths.base_dir(), "/var/lib/nova/instances/_base");
   EXPECT_EQ(paths.locks_dir(), "/var/lib/nova/instances/locks");
+  EXPECT_EQ(paths.networks_dir(), "/var/lib/nova/networks");
 }
 
 // Image and file name as nova-compute 26.2.2 had them.

@@ -104,8 +104,8 @@ Json hypervisor_view(ApiServices& s, bool detail) {
   view["memory_mb_used"] = memory_used;
   view["free_ram_mb"] = memory - memory_used;
   view["local_gb"] = host.disk_total_gib;
-  view["local_gb_used"] = usage.disk_gib;
-  view["free_disk_gb"] = host.disk_total_gib - usage.disk_gib;
+  view["local_gb_used"] = usage.disk_gib + host.image_cache_gib;
+  view["free_disk_gb"] = host.disk_total_gib - usage.disk_gib - host.image_cache_gib;
   view["disk_available_least"] = host.disk_free_gib;
   view["current_workload"] = s.journal.stats().open;
   view["running_vms"] = s.verbs.store.count<Instance>();

@@ -5,8 +5,10 @@
 #include <algorithm>
 #include <charconv>
 
+#include "agent/api/compute/local_devices.h"
 #include "agent/core/base64.h"
 #include "agent/resources/addresses.h"
+#include "agent/verbs/local_disks.h"
 
 namespace ca {
 namespace {
@@ -156,6 +158,19 @@ Result<void> fill_access(ApiServices& s, const Json& server, Instance& instance)
   return {};
 }
 
+Result<void> fill_block_devices(ApiServices& s, const Json& server, Instance& instance) {
+  for (const Json& entry : server.value("block_device_mapping_v2", Json::array())) {
+    CA_TRY(auto local, local_device(entry));
+    if (local) {
+      instance.block_devices.push_back(*std::move(local));
+    } else if (!repeats_image(entry, instance.image.id)) {
+      return fail(Code::kInvalid, "Invalid input: block_device_mapping_v2 is not supported yet but for blank local disks");
+    }
+  }
+  CA_TRY_VOID(planned_disks(s.verbs, instance));
+  return {};
+}
+
 bool wants_config_drive(const Json& server) {
   const auto member = server.find("config_drive");
   // There is no metadata service yet: without a word, a config drive is made.
@@ -190,14 +205,12 @@ std::string hostname_from(const std::string& name, const Uuid& uuid) {
 Result<ServerOrder> server_order(ApiServices& s, const Json& server) {
   ServerOrder order;
   CA_TRY_VOID(fill_names(s, server, order));
-  if (!server.value("block_device_mapping_v2", Json::array()).empty()) {
-    return fail(Code::kInvalid, "Invalid input: block_device_mapping_v2 is not supported yet");
-  }
   if (!server.value("personality", Json::array()).empty())
     return fail(Code::kInvalid, "Invalid input: personality is not supported yet; use user_data");
   CA_TRY(order.instance.flavor, find_flavor(s, server));
   CA_TRY(order.instance.image, find_image(s, server));
   CA_TRY_VOID(check_fits(order.instance.flavor, order.instance.image));
+  CA_TRY_VOID(fill_block_devices(s, server, order.instance));
   CA_TRY(order.networks, requested_networks(s, server));
   CA_TRY_VOID(fill_access(s, server, order.instance));
   order.instance.config_drive = wants_config_drive(server);

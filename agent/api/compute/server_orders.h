@@ -39,6 +39,8 @@ struct ServerCall {
 [[nodiscard]] std::vector<ServerOrder> power_orders();
 [[nodiscard]] std::vector<ServerOrder> image_orders();
 [[nodiscard]] std::vector<ServerOrder> rescue_orders();
+[[nodiscard]] std::vector<ServerOrder> life_orders();
+[[nodiscard]] std::vector<ServerCall> life_calls();
 
 // Every row of every family.
 [[nodiscard]] std::vector<ServerOrder> server_orders();

@@ -104,6 +104,8 @@ void write_states(JsonText& out, const Instance& i) {
   out.member("OS-EXT-STS:power_state", static_cast<std::int64_t>(i.power_state));
   out.member("host_status", "UP");
   out.member("locked", i.locked);
+  out.key("locked_reason").value_or_null(i.locked_reason);
+  out.key("description").value_or_null(i.description);
 }
 
 }  // namespace
@@ -148,7 +150,7 @@ void write_server(JsonText& out, const Instance& i, const ServerViewContext& con
   write_texts(out, "tags", i.tags);
   // What this agent has none of yet.
   for (const char* name : {"security_groups", "os-extended-volumes:volumes_attached", "server_groups"}) out.key(name).raw("[]");
-  for (const char* name : {"locked_reason", "description", "trusted_image_certificates"}) out.key(name).null();
+  out.key("trusted_image_certificates").null();
   if (i.fault && i.vm_state == VmState::kError) write_fault(out, *i.fault);
   out.end_object();
 }

@@ -1,9 +1,8 @@
 #include <fmt/format.h>
 
-#include <algorithm>
-
 #include "agent/api/api_services.h"
 #include "agent/api/compute/server_create.h"
+#include "agent/api/compute/server_filter.h"
 #include "agent/api/compute/server_view.h"
 #include "agent/core/ids.h"
 
@@ -21,19 +20,23 @@ Result<InstanceRow> find_server(ApiServices& s, const ApiRequest& request) {
   return instance;
 }
 
-// Filters of GET /servers; unknown ones are ignored, as nova does.
-bool wanted(const ApiRequest& request, const Instance& i) {
-  const std::string name = request.query_or("name", "");
-  if (!name.empty() && i.name.find(name) == std::string::npos) return false;
-  std::string status = request.query_or("status", "");
-  std::ranges::transform(status, status.begin(), [](unsigned char c) { return static_cast<char>(std::toupper(c)); });
-  if (!status.empty() && api_status(i.vm_state, i.task_state) != status) return false;
-  const std::string host = request.query_or("host", "");
-  if (!host.empty() && i.host != host) return false;
-  const std::string image = request.query_or("image", "");
-  if (!image.empty() && i.image.id != image) return false;
-  const std::string flavor = request.query_or("flavor", "");
-  return flavor.empty() || i.flavor.id == flavor;
+std::string percent_encoded(const std::string& text) {
+  std::string out;
+  for (const char c : text) {
+    const auto byte = static_cast<unsigned char>(c);
+    const bool plain = byte < 0x80 && (std::isalnum(byte) != 0 || c == '-' || c == '_' || c == '.' || c == '~');
+    out += plain ? std::string(1, c) : fmt::format("%{:02X}", byte);
+  }
+  return out;
+}
+
+// The same query with another window.
+std::string next_page(const ApiRequest& request, bool detail, std::size_t limit, const std::string& marker) {
+  std::string link = fmt::format("/compute/v2.1/servers{}?limit={}&marker={}", detail ? "/detail" : "", limit, marker);
+  for (const auto& [name, value] : request.query) {
+    if (name != "limit" && name != "marker") link += "&" + percent_encoded(name) + "=" + percent_encoded(value);
+  }
+  return link;
 }
 
 ApiResponse text_response(JsonText& json) {
@@ -43,12 +46,10 @@ ApiResponse text_response(JsonText& json) {
 }
 
 Result<ApiResponse> list_servers(ApiServices& s, const ApiRequest& request, bool detail) {
+  CA_TRY(const ServerFilter wanted, server_filter(s.verbs.store, request));
   auto rows = s.verbs.store.all<Instance>();
-  std::erase_if(rows, [&](const InstanceRow& row) { return !wanted(request, *row); });
-  // Newest first, as nova.
-  std::ranges::sort(rows, [](const InstanceRow& a, const InstanceRow& b) {
-    return a->created_us != b->created_us ? a->created_us > b->created_us : a->uuid < b->uuid;
-  });
+  std::erase_if(rows, [&](const InstanceRow& row) { return !wanted(*row); });
+  CA_TRY_VOID(sort_servers(request, rows));
   std::vector<std::string> ids;
   ids.reserve(rows.size());
   for (const InstanceRow& row : rows) ids.push_back(row->uuid);
@@ -65,8 +66,7 @@ Result<ApiResponse> list_servers(ApiServices& s, const ApiRequest& request, bool
   }
   out.end_array();
   if (page.more && page.count > 0) {
-    const std::string next =
-        fmt::format("/compute/v2.1/servers{}?limit={}&marker={}", detail ? "/detail" : "", page.count, ids[page.first + page.count - 1]);
+    const std::string next = next_page(request, detail, page.count, ids[page.first + page.count - 1]);
     out.key("servers_links").begin_array().begin_object().member("rel", "next").member("href", next).end_object().end_array();
   }
   return text_response(out.end_object());
@@ -132,11 +132,16 @@ Result<ApiResponse> delete_server(ApiServices& s, const ApiRequest& request) {
   const Uuid uuid = row->uuid;
   CA_TRY_VOID(s.verbs.store.write(Durability::kFsync, [&](Tx& tx) -> Result<void> {
     CA_TRY(Instance record, tx.get<Instance>(uuid));
+    const bool keeps = s.verbs.config.reclaim_instance_interval > 0;
+    // It waits to be reclaimed already; only --force deletes it before.
+    if (keeps && (record.vm_state == VmState::kSoftDeleted || record.task_state == TaskState::kSoftDeleting)) return {};
+    // nova: one that never was active has nothing worth keeping.
+    const bool soft = keeps && record.launched_us != 0 && check_order(Order::kSoftDelete, record.vm_state, record.task_state, uuid);
     CA_TRY_VOID(check_order(Order::kTerminate, record.vm_state, record.task_state, uuid));
-    record.task_state = TaskState::kDeleting;
+    record.task_state = soft ? TaskState::kSoftDeleting : TaskState::kDeleting;
     record.updated_us = tx.now_us();
     CA_TRY_VOID(tx.put(record));
-    return publish_order(s, tx, "terminate_instance", {{"instance", {{"uuid", uuid}}}}, request.request_id);
+    return publish_order(s, tx, soft ? "soft_delete_instance" : "terminate_instance", {{"instance", {{"uuid", uuid}}}}, request.request_id);
   }));
   ApiResponse response;
   response.status = 204;

@@ -6,6 +6,7 @@
 #include "agent/api/image/upload.h"
 #include "agent/core/clock.h"
 #include "agent/core/ids.h"
+#include "agent/domainxml/guest_options.h"
 
 namespace ca {
 namespace {
@@ -27,6 +28,7 @@ Result<ApiResponse> create_image(ApiServices& s, const ApiRequest& request) {
     if (key == "id") continue;
     CA_TRY_VOID(set_image_member(image, key, value));
   }
+  CA_TRY_VOID(check_image_properties(image.properties));
   CA_TRY_VOID(s.verbs.store.write(Durability::kFsync, [&](Tx& tx) -> Result<void> {
     if (tx.get<ImageMeta>(image.id)) return fail(Code::kConflict, fmt::format("Image ID {} already exists!", image.id));
     image.created_us = image.updated_us = tx.now_us();
@@ -89,6 +91,7 @@ Result<ApiResponse> patch_image(ApiServices& s, const ApiRequest& request) {
       }
       CA_TRY_VOID(set_image_member(*image, key, change.at("value")));
     }
+    CA_TRY_VOID(check_image_properties(image->properties));
     image->updated_us = tx.now_us();
     changed = *image;
     return tx.put(*image);
@@ -112,6 +115,17 @@ Result<ApiResponse> delete_image(ApiServices& s, const ApiRequest& request) {
   CA_TRY_VOID(s.image_store.remove(image->id));
   ApiResponse response;
   response.status = 204;
+  return response;
+}
+
+Result<ApiResponse> image_file(ApiServices& s, const ApiRequest& request) {
+  CA_TRY(const auto image, find_image(s, request.param("id")));
+  if (image->status != ImageStatus::kActive) {
+    return fail(Code::kConflict, fmt::format("Image {} has no data: its status is {}", image->id, to_string(image->status)));
+  }
+  ApiResponse response;
+  response.file = s.image_store.path(image->id);
+  response.headers["Content-Md5"] = image->checksum;
   return response;
 }
 
@@ -271,6 +285,7 @@ void add_image_routes(Router& router, ApiServices& s) {
   });
   router.add("PATCH", base + "/{id}", [&s](const ApiRequest& r) { return patch_image(s, r); });
   router.add("DELETE", base + "/{id}", [&s](const ApiRequest& r) { return delete_image(s, r); });
+  router.add("GET", base + "/{id}/file", [&s](const ApiRequest& r) { return image_file(s, r); });
   router.add_upload("PUT", base + "/{id}/file");
 }
 

@@ -107,6 +107,11 @@ Result<void> Reconciler::apply(Tx& tx, const Uuid& uuid, const Decision& decisio
       record.task_state = TaskState::kPoweringOn;
       CA_TRY_VOID(publish_(tx, "start_instance", uuid));
       break;
+    case Decision::Action::kOrderSoftDelete:
+      record.vm_state = VmState::kActive;
+      record.task_state = TaskState::kSoftDeleting;
+      CA_TRY_VOID(publish_(tx, "soft_delete_instance", uuid));
+      break;
   }
   record.updated_us = tx.now_us();
   return tx.put(record);

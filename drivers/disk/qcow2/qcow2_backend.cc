@@ -55,6 +55,7 @@ class Qcow2Backend final : public FileBackend {
     CA_TRY(DurableFile file, DurableFile::create(spec.path, 0600));
     for (const auto& piece : layout.pieces) CA_TRY_VOID(file.write_at(piece.offset, piece.bytes));
     CA_TRY_VOID(file.set_size(layout.file_size));
+    if (spec.preallocate) CA_TRY_VOID(allocate_space(file.fd(), size, file.part_path()));
     return file.commit();
   }
 

@@ -53,6 +53,7 @@ class RawBackend final : public FileBackend {
     CA_TRY(DurableFile file, DurableFile::create(spec.path, 0600));
     CA_TRY_VOID(sparse_copy(base.fd.get(), spec.base_path, file.fd(), file.part_path(), base.info.st_size));
     CA_TRY_VOID(file.set_size(spec.size_bytes));
+    if (spec.preallocate) CA_TRY_VOID(allocate_space(file.fd(), spec.size_bytes, file.part_path()));
     return file.commit();
   }
 };

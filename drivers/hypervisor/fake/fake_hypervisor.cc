@@ -131,7 +131,7 @@ Result<void> FakeHypervisor::create(const std::string& uuid) {
     if (domain->state != PowerState::kShutdown) return {};
     domain->state = PowerState::kRunning;
     emit(uuid, *domain, Kind::kResumed, "unpaused");
-    emit(uuid, *domain, Kind::kStarted, "booted");
+    emit(uuid, *domain, Kind::kStarted, std::exchange(domain->saved, false) ? "restored" : "booted");
     return {};
   });
 }
@@ -179,6 +179,59 @@ Result<void> FakeHypervisor::undefine(const std::string& uuid) {
     emit(uuid, it->second, Kind::kUndefined, "removed");
     if (it->second.state == PowerState::kShutdown) domains_.erase(it);
     return {};
+  });
+}
+
+Result<void> FakeHypervisor::suspend(const std::string& uuid) {
+  return call<void>("suspend", uuid, [&]() -> Result<void> {
+    CA_TRY(Domain* const domain, find(uuid));
+    if (domain->state == PowerState::kShutdown) return fail(Code::kConflict, "domain " + uuid + " is not running");
+    if (std::exchange(domain->state, PowerState::kPaused) == PowerState::kRunning) emit(uuid, *domain, Kind::kSuspended, "paused");
+    return {};
+  });
+}
+
+Result<void> FakeHypervisor::managed_save(const std::string& uuid) {
+  return call<void>("managed_save", uuid, [&]() -> Result<void> {
+    CA_TRY(Domain* const domain, find(uuid));
+    if (domain->saved) return {};
+    if (domain->state == PowerState::kShutdown) return fail(Code::kConflict, "domain " + uuid + " is not running");
+    domain->saved = true;
+    power_off(domains_.find(uuid), Kind::kStopped, "saved");
+    return {};
+  });
+}
+
+Result<void> FakeHypervisor::remove_managed_save(const std::string& uuid) {
+  return call<void>("remove_managed_save", uuid, [&]() -> Result<void> {
+    if (const auto it = domains_.find(uuid); it != domains_.end()) it->second.saved = false;
+    return {};
+  });
+}
+
+Result<void> FakeHypervisor::inject_nmi(const std::string& uuid) {
+  return call<void>("inject_nmi", uuid, [&]() -> Result<void> {
+    CA_TRY(const Domain* domain, find(uuid));
+    if (domain->state == PowerState::kShutdown) return fail(Code::kConflict, "domain " + uuid + " is not running");
+    return {};
+  });
+}
+
+Result<void> FakeHypervisor::set_user_password(const std::string& uuid, const std::string& user, const std::string& password) {
+  return call<void>("set_user_password", uuid, [&]() -> Result<void> {
+    CA_TRY(const Domain* domain, find(uuid));
+    if (domain->state != PowerState::kRunning) return fail(Code::kConflict, "domain " + uuid + " is not running");
+    if (user.empty() || password.empty()) return fail(Code::kInvalid, "a user and a password are needed");
+    return {};
+  });
+}
+
+Result<DomainStats> FakeHypervisor::domain_stats(const std::string& uuid) {
+  return call<DomainStats>("domain_stats", uuid, [&]() -> Result<DomainStats> {
+    CA_TRY(const Domain* domain, find(uuid));
+    DomainStats stats;
+    stats.state = domain->state;
+    return stats;
   });
 }
 
@@ -339,6 +392,12 @@ std::vector<std::string> FakeHypervisor::running() const {
     if (domain.state != PowerState::kShutdown) uuids.push_back(uuid);
   }
   return uuids;
+}
+
+bool FakeHypervisor::saved(const std::string& uuid) const {
+  const std::lock_guard lock(mutex_);
+  const auto it = domains_.find(uuid);
+  return it != domains_.end() && it->second.saved;
 }
 
 void FakeHypervisor::emit(const std::string& uuid, const Domain& domain, Kind kind, const std::string& detail) {

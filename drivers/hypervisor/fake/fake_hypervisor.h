@@ -25,7 +25,8 @@ class FakeHypervisor final : public Hypervisor {
   ~FakeHypervisor() override;
 
   // Hypervisor. Methods for Faults: host_facts, list_domains, power_state, domain_xml, define, create, shutdown, reboot, resume,
-  // destroy, undefine, start_block_copy, block_job, end_block_job, freeze, thaw.
+  // destroy, undefine, suspend, managed_save, remove_managed_save, inject_nmi, set_user_password, domain_stats,
+  // start_block_copy, block_job, end_block_job, freeze, thaw.
   void start(HypervisorListener& listener) override;
   void stop() override;
   [[nodiscard]] bool connected() const override;
@@ -40,6 +41,12 @@ class FakeHypervisor final : public Hypervisor {
   Result<void> resume(const std::string& uuid) override;
   Result<void> destroy(const std::string& uuid) override;
   Result<void> undefine(const std::string& uuid) override;
+  Result<void> suspend(const std::string& uuid) override;
+  Result<void> managed_save(const std::string& uuid) override;
+  Result<void> remove_managed_save(const std::string& uuid) override;
+  Result<void> inject_nmi(const std::string& uuid) override;
+  Result<void> set_user_password(const std::string& uuid, const std::string& user, const std::string& password) override;
+  Result<DomainStats> domain_stats(const std::string& uuid) override;
   Result<void> start_block_copy(const std::string& uuid, const std::string& disk, const std::string& file, DiskFormat format) override;
   Result<BlockJob> block_job(const std::string& uuid, const std::string& disk) override;
   Result<void> end_block_job(const std::string& uuid, const std::string& disk) override;
@@ -75,6 +82,7 @@ class FakeHypervisor final : public Hypervisor {
 
   [[nodiscard]] std::vector<std::string> defined() const;
   [[nodiscard]] std::vector<std::string> running() const;
+  [[nodiscard]] bool saved(const std::string& uuid) const;  // its memory waits on disk
 
  private:
   struct Domain {
@@ -84,6 +92,7 @@ class FakeHypervisor final : public Hypervisor {
     bool persistent = true;
     bool frozen = false;
     std::set<std::string> copying;  // disks
+    bool saved = false;
   };
   using Domains = std::map<std::string, Domain>;
 

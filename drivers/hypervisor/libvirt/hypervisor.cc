@@ -7,6 +7,7 @@
 #include "drivers/hypervisor/libvirt/block_jobs.h"
 #include "drivers/hypervisor/libvirt/connection.h"
 #include "drivers/hypervisor/libvirt/domain_events.h"
+#include "drivers/hypervisor/libvirt/domain_stats.h"
 #include "drivers/hypervisor/libvirt/errors.h"
 #include "drivers/hypervisor/libvirt/handles.h"
 #include "drivers/hypervisor/libvirt/host_facts.h"
@@ -57,7 +58,12 @@ class LibvirtHypervisor final : public Hypervisor {
   Result<void> resume(const std::string& uuid) override;
   Result<void> destroy(const std::string& uuid) override;
   Result<void> undefine(const std::string& uuid) override;
-
+  Result<void> suspend(const std::string& uuid) override;
+  Result<void> managed_save(const std::string& uuid) override;
+  Result<void> remove_managed_save(const std::string& uuid) override;
+  Result<void> inject_nmi(const std::string& uuid) override;
+  Result<void> set_user_password(const std::string& uuid, const std::string& user, const std::string& password) override;
+  Result<DomainStats> domain_stats(const std::string& uuid) override;
   Result<void> start_block_copy(const std::string& uuid, const std::string& disk, const std::string& file, DiskFormat format) override;
   Result<BlockJob> block_job(const std::string& uuid, const std::string& disk) override;
   Result<void> end_block_job(const std::string& uuid, const std::string& disk) override;
@@ -215,6 +221,69 @@ Result<void> LibvirtHypervisor::undefine(const std::string& uuid) {
   if (result.error().code == Code::kNotFound) return {};
   if (result.error().code == Code::kConflict && virDomainIsPersistent(found->domain.get()) == 0) return {};
   return result;
+}
+
+Result<void> LibvirtHypervisor::suspend(const std::string& uuid) {
+  CA_TRY(const Found found, find(uuid));
+  if (virDomainSuspend(found.domain.get()) == 0) return {};
+  auto error = order_failed(found, "cannot pause domain " + uuid);
+  if (error.value().code != Code::kUnavailable) {
+    if (const auto state = state_of(found, uuid); state && *state == VIR_DOMAIN_PAUSED) return {};
+  }
+  return error;
+}
+
+Result<void> LibvirtHypervisor::managed_save(const std::string& uuid) {
+  CA_TRY(const Found found, find(uuid));
+  if (virDomainManagedSave(found.domain.get(), 0) == 0) return {};
+  auto error = order_failed(found, "cannot save the memory of domain " + uuid);
+  const bool saved = error.value().code == Code::kConflict && virDomainIsActive(found.domain.get()) == 0 &&
+                     virDomainHasManagedSaveImage(found.domain.get(), 0) == 1;
+  if (saved) return {};
+  return error;
+}
+
+Result<void> LibvirtHypervisor::remove_managed_save(const std::string& uuid) {
+  auto found = find(uuid);
+  if (!found) {
+    if (found.error().code == Code::kNotFound) return {};
+    return tl::unexpected<Error>(std::move(found).error());
+  }
+  const int saved = virDomainHasManagedSaveImage(found->domain.get(), 0);
+  if (saved == 0 || (saved == 1 && virDomainManagedSaveRemove(found->domain.get(), 0) == 0)) return {};
+  return found->session->failed("cannot drop the saved memory of domain " + uuid);
+}
+
+Result<void> LibvirtHypervisor::inject_nmi(const std::string& uuid) {
+  CA_TRY(const Found found, find(uuid));
+  if (virDomainInjectNMI(found.domain.get(), 0) < 0) return order_failed(found, "cannot send an NMI to domain " + uuid);
+  return {};
+}
+
+Result<void> LibvirtHypervisor::set_user_password(const std::string& uuid, const std::string& user, const std::string& password) {
+  CA_TRY(const Found found, find(uuid));
+  if (virDomainSetUserPassword(found.domain.get(), user.c_str(), password.c_str(), 0) == 0) return {};
+  const virErrorPtr last = virGetLastError();
+  const bool no_agent = last != nullptr && last->code == VIR_ERR_AGENT_UNRESPONSIVE;
+  Error error = order_failed(found, "cannot set the password of " + user + " in domain " + uuid).value();
+  if (no_agent) {
+    error.code = Code::kConflict;
+    error.next_action = "start qemu-guest-agent in the guest";
+  }
+  return tl::unexpected<Error>(std::move(error));
+}
+
+Result<DomainStats> LibvirtHypervisor::domain_stats(const std::string& uuid) {
+  CA_TRY(const Found found, find(uuid));
+  std::array<virDomainPtr, 2> asked{found.domain.get(), nullptr};
+  virDomainStatsRecordPtr* records = nullptr;
+  constexpr unsigned kWanted =
+      VIR_DOMAIN_STATS_STATE | VIR_DOMAIN_STATS_VCPU | VIR_DOMAIN_STATS_BLOCK | VIR_DOMAIN_STATS_INTERFACE | VIR_DOMAIN_STATS_BALLOON;
+  const int count = virDomainListGetStats(asked.data(), kWanted, &records, VIR_CONNECT_GET_ALL_DOMAINS_STATS_NOWAIT);
+  if (count < 0) return found.session->failed("cannot read the counters of domain " + uuid);
+  const std::unique_ptr<virDomainStatsRecordPtr, lv::FreeWith<virDomainStatsRecordListFree>> owner(records);
+  if (count == 0) return fail(Code::kNotFound, "cannot find domain " + uuid);
+  return lv::read_stats(records[0]->params, records[0]->nparams);
 }
 
 Result<void> LibvirtHypervisor::start_block_copy(const std::string& uuid, const std::string& disk, const std::string& file,

@@ -1,5 +1,7 @@
 #include <libvirt/virterror.h>
 
+#include <pugixml.hpp>
+#include <sstream>
 #include <utility>
 
 #include "drivers/hypervisor/libvirt/connection.h"
@@ -43,11 +45,13 @@ class LibvirtNetworks final : public HostNetworks {
   Result<void> set_autostart(const std::string& uuid) override;
   Result<void> destroy(const std::string& uuid) override;
   Result<void> undefine(const std::string& uuid) override;
-  Result<void> change_dhcp_host(const std::string& uuid, DhcpHostChange change, const std::string& host_xml) override;
+  Result<void> add_name(const std::string& uuid, const std::string& ip_address, const std::string& name) override;
+  Result<void> remove_name(const std::string& uuid, const std::string& ip_address) override;
   Result<std::vector<DhcpLease>> leases(const std::string& uuid) override;
 
  private:
   Result<Found> look_up(const std::string& uuid);
+  Result<void> change_name(const std::string& uuid, unsigned command, const std::string& ip_address, const std::string& name);
 
   std::shared_ptr<LibvirtConnection> connection_;
 };
@@ -132,19 +136,33 @@ Result<void> LibvirtNetworks::undefine(const std::string& uuid) {
   return error;
 }
 
-Result<void> LibvirtNetworks::change_dhcp_host(const std::string& uuid, DhcpHostChange change, const std::string& host_xml) {
+// <dns><host>: unlike the entries of DHCP, libvirt changes these without taking the network's firewall rules away
+// (networkUpdate in src/network/bridge_driver.c).
+Result<void> LibvirtNetworks::change_name(const std::string& uuid, unsigned command, const std::string& ip_address,
+                                          const std::string& name) {
   CA_TRY(const Found found, look_up(uuid));
-  unsigned command = VIR_NETWORK_UPDATE_COMMAND_ADD_LAST;
-  if (change == DhcpHostChange::kModify) command = VIR_NETWORK_UPDATE_COMMAND_MODIFY;
-  if (change == DhcpHostChange::kDelete) command = VIR_NETWORK_UPDATE_COMMAND_DELETE;
+  pugi::xml_document document;
+  auto host = document.append_child("host");
+  host.append_attribute("ip") = ip_address.c_str();
+  if (!name.empty()) host.append_child("hostname").text() = name.c_str();
+  std::ostringstream xml;
+  host.print(xml, "", pugi::format_raw);
   unsigned flags = VIR_NETWORK_UPDATE_AFFECT_CONFIG;
   const int active = virNetworkIsActive(found.network.get());
   if (active < 0) return found.session->failed("cannot read the state of libvirt network " + uuid);
   if (active == 1) flags |= VIR_NETWORK_UPDATE_AFFECT_LIVE;
-  if (virNetworkUpdate(found.network.get(), command, VIR_NETWORK_SECTION_IP_DHCP_HOST, -1, host_xml.c_str(), flags) < 0) {
-    return found.session->failed("cannot change the DHCP entries of libvirt network " + uuid);
+  if (virNetworkUpdate(found.network.get(), command, VIR_NETWORK_SECTION_DNS_HOST, -1, xml.str().c_str(), flags) < 0) {
+    return found.session->failed("cannot change the names of libvirt network " + uuid);
   }
   return {};
+}
+
+Result<void> LibvirtNetworks::add_name(const std::string& uuid, const std::string& ip_address, const std::string& name) {
+  return change_name(uuid, VIR_NETWORK_UPDATE_COMMAND_ADD_LAST, ip_address, name);
+}
+
+Result<void> LibvirtNetworks::remove_name(const std::string& uuid, const std::string& ip_address) {
+  return change_name(uuid, VIR_NETWORK_UPDATE_COMMAND_DELETE, ip_address, {});
 }
 
 Result<std::vector<DhcpLease>> LibvirtNetworks::leases(const std::string& uuid) {

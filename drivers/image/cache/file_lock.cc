@@ -11,7 +11,7 @@
 
 namespace ca {
 
-Result<FileLock> FileLock::acquire(const std::string& path, std::chrono::milliseconds wait) {
+Result<FileLock> FileLock::acquire(const std::string& path, std::chrono::milliseconds wait, Mode mode) {
   using SteadyClock = std::chrono::steady_clock;
   UniqueFd fd(::open(path.c_str(), O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0644));
   if (!fd.valid()) return fail_file(errno, "cannot open lock file", path);
@@ -19,7 +19,7 @@ Result<FileLock> FileLock::acquire(const std::string& path, std::chrono::millise
   // The kernel has no lock call with a deadline but a signal, so it is asked again with growing pauses.
   for (std::chrono::milliseconds pause{5};; pause = std::min(pause * 2, std::chrono::milliseconds{200})) {
     struct flock lock {};
-    lock.l_type = F_WRLCK;
+    lock.l_type = mode == Mode::kShared ? F_RDLCK : F_WRLCK;
     lock.l_whence = SEEK_SET;
     if (::fcntl(fd.get(), F_OFD_SETLK, &lock) == 0) return FileLock(std::move(fd));
     if (errno != EAGAIN && errno != EACCES && errno != EINTR) return fail_file(errno, "cannot lock", path);

@@ -14,9 +14,10 @@ namespace ca {
 // threads of this process.
 class FileLock {
  public:
+  enum class Mode { kExclusive, kShared };
   // kTimeout when another holds it for longer than `wait`. The file stays: removing it would let two holders
   // in.
-  [[nodiscard]] static Result<FileLock> acquire(const std::string& path, std::chrono::milliseconds wait);
+  [[nodiscard]] static Result<FileLock> acquire(const std::string& path, std::chrono::milliseconds wait, Mode mode = Mode::kExclusive);
 
  private:
   explicit FileLock(UniqueFd fd) : fd_(std::move(fd)) {}

@@ -13,6 +13,8 @@
 #include "agent/core/ids.h"
 #include "drivers/files/durable_file.h"
 #include "drivers/files/sparse_copy.h"
+#include "drivers/image/cache/base_upkeep.h"
+#include "drivers/image/cache/blank_base.h"
 #include "drivers/image/cache/content_check.h"
 #include "drivers/image/cache/file_lock.h"
 #include "drivers/image/sources/file_bytes.h"
@@ -151,8 +153,15 @@ class BaseImageCache final : public ImageCache {
       : options_(std::move(options)), source_(source), runner_(runner) {}
 
   Result<BaseImage> fetch(const ImageMeta& image) override;
+  Result<HeldBase> hold(const ImageMeta& image) override;
+  Result<HeldBase> hold_blank(const BlankDisk& disk) override;
+  Result<std::vector<CachedBase>> list() override { return list_bases(options_); }
+  Result<bool> remove_unused(const std::string& name, std::chrono::seconds min_age, const std::function<Result<bool>()>& in_use) override {
+    return remove_unused_base(options_, name, min_age, in_use);
+  }
+  Result<BaseCheck> check(const std::string& name, const ImageMeta* image, const CheckLimits& limits) override;
   [[nodiscard]] std::string base_path(const ImageMeta& image) const override;
-  Result<void> remove_unfinished() override;
+  Result<void> remove_unfinished() override { return remove_base_leftovers(options_); }
   Result<std::int64_t> allocated_bytes() override;
 
  private:
@@ -162,6 +171,9 @@ class BaseImageCache final : public ImageCache {
   Result<bool> find_complete(BaseImage& base) const;
   Outcome fetch_alone(const ImageMeta& image, BaseImage base);
   Outcome fetch_locked(const ImageMeta& image, BaseImage base);
+  Result<HeldBase> hold_found(BaseImage base, const std::function<Result<BaseImage>()>& make);
+  Result<BaseImage> make_blank(const BlankDisk& disk, BaseImage base);
+  void tell_of(const std::string& path) const;
 
   const ImageCacheOptions options_;
   ImageSource& source_;
@@ -240,25 +252,79 @@ Result<BaseImage> BaseImageCache::fetch_locked(const ImageMeta& image, BaseImage
   CA_TRY(const FileLock lock, FileLock::acquire(options_.locks_dir + "/nova-" + name, options_.lock_wait));
   CA_TRY(const bool complete, find_complete(base));  // another process may have been first
   if (complete) return base;
+  CA_TRY_VOID(remove_base_info(base.path));
   CA_TRY(BaseImage fetched, Fetch(options_, source_, runner_, image, base).run());
   spdlog::info("image {} is in the cache: {} ({}, {} bytes)", image.id, fetched.path, to_string(fetched.format),
                fetched.virtual_size_bytes);
+  tell_of(fetched.path);
   return fetched;
 }
 
-Result<void> BaseImageCache::remove_unfinished() {
-  CA_TRY_VOID(make_directories(options_.locks_dir));
-  std::error_code error;
-  for (std::filesystem::directory_iterator entry(options_.base_dir, error), end; !error && entry != end; entry.increment(error)) {
-    const std::filesystem::path& path = entry->path();
-    if (path.extension() != ".part") continue;
-    const auto lock = FileLock::acquire(options_.locks_dir + "/nova-" + path.stem().string(), std::chrono::milliseconds(0));
-    if (!lock && lock.error().code == Code::kTimeout) continue;
-    if (!lock) return tl::unexpected<Error>(lock.error());
-    CA_TRY_VOID(remove_file(path));
+void BaseImageCache::tell_of(const std::string& path) const {
+  if (options_.on_new_base) options_.on_new_base(path.substr(path.rfind('/') + 1));
+}
+
+// Between the making and the hold a base may be removed; then it is made again.
+Result<HeldBase> BaseImageCache::hold_found(BaseImage base, const std::function<Result<BaseImage>()>& make) {
+  constexpr int kTries = 5;
+  const std::string name = base.path.substr(base.path.rfind('/') + 1);
+  for (int attempt = 0; attempt < kTries; ++attempt) {
+    CA_TRY(base, make());
+    CA_TRY(FileLock lock, FileLock::acquire(lock_path(options_, name), options_.lock_wait, FileLock::Mode::kShared));
+    CA_TRY(const bool there, find_complete(base));
+    if (!there) continue;
+    CA_TRY(const auto info, read_base_info(base.path));
+    if (info && info->damaged) {
+      return fail(Code::kIo, fmt::format("the base image {} is damaged: it has not the checksum that was recorded", base.path),
+                  fmt::format("`computectl image cache verify {}` fetches it again while its image is there", name));
+    }
+    CA_TRY_VOID(mark_used(base.path));
+    return HeldBase{std::move(base), std::make_shared<const FileLock>(std::move(lock))};
   }
-  if (error && error.value() != ENOENT) return fail_file(error.value(), "cannot list", options_.base_dir);
-  return {};
+  return fail(Code::kUnavailable, fmt::format("the base image {} was removed {} times while it was wanted", base.path, kTries));
+}
+
+Result<HeldBase> BaseImageCache::hold(const ImageMeta& image) {
+  CA_TRY(BaseImage base, wanted_for(image));
+  return hold_found(std::move(base), [&] { return fetch(image); });
+}
+
+Result<HeldBase> BaseImageCache::hold_blank(const BlankDisk& disk) {
+  const std::string name = blank_base_name(disk);
+  if (name.empty())
+    return fail(Code::kInvalid, fmt::format("there is no blank disk of {} bytes as \"{:.32}\"", disk.size_bytes, disk.format));
+  const BaseImage base{.path = options_.base_dir + "/" + name, .format = DiskFormat::kRaw, .virtual_size_bytes = disk.size_bytes};
+  auto held = hold_found(base, [&] { return make_blank(disk, base); });
+  if (!held) return wrap(std::move(held).error(), fmt::format("cannot make the base {} of a blank disk", base.path));
+  return held;
+}
+
+Result<BaseImage> BaseImageCache::make_blank(const BlankDisk& disk, BaseImage base) {
+  CA_TRY_VOID(make_directories(options_.base_dir));
+  CA_TRY_VOID(make_directories(options_.locks_dir));
+  const std::string name = base.path.substr(base.path.rfind('/') + 1);
+  CA_TRY(const bool there, regular_file_exists(base.path));
+  if (there) return base;
+  CA_TRY(const FileLock lock, FileLock::acquire(lock_path(options_, name), options_.lock_wait));
+  CA_TRY(const bool meanwhile, regular_file_exists(base.path));
+  if (meanwhile) return base;
+  CA_TRY_VOID(remove_base_info(base.path));
+  CA_TRY_VOID(make_blank_base(disk, base.path, runner_));
+  tell_of(base.path);
+  return base;
+}
+
+Result<BaseCheck> BaseImageCache::check(const std::string& name, const ImageMeta* image, const CheckLimits& limits) {
+  if (!is_base_name(name)) return fail(Code::kInvalid, fmt::format("\"{:.80}\" is not the name of a base", name));
+  std::function<Result<void>()> fetch_again;
+  if (image != nullptr) {
+    fetch_again = [&]() -> Result<void> {
+      CA_TRY(const BaseImage wanted, wanted_for(*image));
+      CA_TRY_VOID(Fetch(options_, source_, runner_, *image, wanted).run());
+      return {};
+    };
+  }
+  return check_base(options_, name, image != nullptr ? image->id : Uuid(), limits, fetch_again);
 }
 
 Result<std::int64_t> BaseImageCache::allocated_bytes() {

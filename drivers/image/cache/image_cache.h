@@ -3,6 +3,7 @@
 // <locks_dir>/nova-<sha1>.
 
 #include <chrono>
+#include <functional>
 #include <memory>
 #include <string>
 
@@ -17,6 +18,8 @@ struct ImageCacheOptions {
   bool force_raw_images = true;  // nova's option: false keeps qcow2 images as they are
   std::string qemu_img = "/usr/bin/qemu-img";
   std::chrono::milliseconds lock_wait{30 * 60'000};  // for another process that fetches the same image
+  // Told the name of each new base, on the thread that made it; may be empty.
+  std::function<void(const std::string& name)> on_new_base = {};
 };
 
 // `source` and `runner` must outlive the cache. All methods may be called from any thread.

@@ -4,21 +4,18 @@
 #include <array>
 #include <utility>
 
+#include "drivers/network/bridge/dhcp_hosts.h"
 #include "drivers/network/bridge/network_plan.h"
 #include "drivers/network/bridge/turns.h"
 
 namespace ca {
 namespace {
 
-using net::DhcpHost;
 using net::NetworkPlan;
 using net::Prefix;
-using net::SeenNetwork;
 
 // Routes this wide are a host's default in disguise (0.0.0.0/1 of a VPN); networks may lie beneath them.
 constexpr int kShortestRoute = 8;
-// Somebody else may change the same entries between our look and our change.
-constexpr int kPlugAttempts = 4;
 // Starting a network takes libvirt a second or two; a build waits for another's start no longer than this.
 constexpr std::chrono::seconds kTurnLimit{60};
 
@@ -27,14 +24,10 @@ bool valid_hostname(const std::string& name) {
   return !name.empty() && name.size() <= 63 && name.front() != '-' && name.back() != '-' && std::ranges::all_of(name, allowed);
 }
 
-// dnsmasq takes a name once. The second of a name gets the one that neutron's DHCP agent gives.
-std::string unique_name(const std::string& wanted, const std::string& ip_address, const std::string& mac,
-                        const std::vector<DhcpHost>& hosts) {
-  const bool taken = std::ranges::any_of(hosts, [&](const DhcpHost& host) { return host.name == wanted && host.mac != mac; });
-  if (valid_hostname(wanted) && !taken) return wanted;
-  std::string name = "host-" + ip_address;
-  std::ranges::replace(name, '.', '-');
-  return name;
+// In the network's DNS, as neutron's DHCP agent names a port.
+std::string name_of(std::string ip_address) {
+  std::ranges::replace(ip_address, '.', '-');
+  return "host-" + ip_address;
 }
 
 bool names_firewall(const std::string& text) {
@@ -56,7 +49,7 @@ tl::unexpected<Error> start_failed(Error cause, const Network& network) {
 class BridgeNetworkDriver final : public NetworkDriver {
  public:
   BridgeNetworkDriver(HostNetworks& networks, std::unique_ptr<HostLinks> links, BridgeNetworkOptions options)
-      : networks_(networks), links_(std::move(links)), options_(std::move(options)) {}
+      : networks_(networks), links_(std::move(links)), options_(std::move(options)), hosts_(options_.networks_path) {}
 
   std::string bridge_for(const Network& network) const override {
     return network.kind == NetworkKind::kBridge ? network.bridge : "br" + network.id.substr(0, 11);
@@ -71,16 +64,18 @@ class BridgeNetworkDriver final : public NetworkDriver {
   Result<void> check_overlap(const NetworkPlan& plan);
   Result<void> check_other_networks(const NetworkPlan& plan, const std::vector<Prefix>& wanted);
   Result<void> make_new(const Network& network, const NetworkPlan& plan);
-  Result<void> change(const Network& network, const NetworkPlan& plan, const SeenNetwork& seen, bool active);
+  Result<void> change(const Network& network, const NetworkPlan& plan, const NetworkPlan& seen, bool active);
   Result<void> start(const Network& network, const NetworkPlan& plan);
-  Result<SeenNetwork> read(const std::string& uuid);
-  Result<void> put_host(const Network& network, const SeenNetwork& seen, const DhcpHost& host);
-  Result<void> drop_leases(const Network& network, const SeenNetwork& seen, const std::string& mac, const std::string& ip_address,
-                           bool keep);
+  Result<NetworkPlan> read(const std::string& uuid);
+  Result<void> drop_leases(const Network& network, const NetworkPlan& seen, const std::string& mac, const std::string& ip_address);
+  Result<void> drop_own_leases(const Network& network, const NetworkPlan& seen, const Port& port);
+  Result<void> drop_name(const Network& network, const std::string& ip_address);
+  Result<void> forget(const Network& network, const NetworkPlan& seen, const Port& port);
 
   HostNetworks& networks_;
   std::unique_ptr<HostLinks> links_;
   BridgeNetworkOptions options_;
+  DhcpHosts hosts_;
   Turns turns_;
 };
 
@@ -90,20 +85,22 @@ Result<void> BridgeNetworkDriver::check_bridge(const Network& network) {
               "make it (ip link add " + network.bridge + " type bridge), or name an existing bridge");
 }
 
-Result<SeenNetwork> BridgeNetworkDriver::read(const std::string& uuid) {
+Result<NetworkPlan> BridgeNetworkDriver::read(const std::string& uuid) {
   CA_TRY(const std::string xml, networks_.xml(uuid));
   return net::read_network_xml(xml);
 }
 
 Result<void> BridgeNetworkDriver::ensure(const Network& network, const std::vector<Subnet>& subnets) {
   if (network.kind == NetworkKind::kBridge) return check_bridge(network);
-  CA_TRY(const NetworkPlan plan, net::plan_network(network, subnets, bridge_for(network), options_.dhcp_domain));
+  CA_TRY(const NetworkPlan plan,
+         net::plan_network(network, subnets, bridge_for(network), options_.dhcp_domain, hosts_.directory(network.id)));
   CA_TRY(const Turns::Turn turn, turns_.take(network.id, kTurnLimit));
+  if (!plan.hosts_dir.empty()) CA_TRY_VOID(hosts_.prepare(network.id));
   auto found = networks_.find(network.id);
   if (!found && found.error().code == Code::kNotFound) return make_new(network, plan);
   if (!found) return tl::unexpected<Error>(std::move(found).error());
-  CA_TRY(const SeenNetwork seen, read(network.id));
-  if (seen.plan != plan || !found->persistent) {
+  CA_TRY(const NetworkPlan seen, read(network.id));
+  if (seen != plan || !found->persistent) {
     CA_TRY_VOID(change(network, plan, seen, found->active));
   } else if (!found->active) {
     CA_TRY_VOID(check_overlap(plan));
@@ -115,7 +112,7 @@ Result<void> BridgeNetworkDriver::ensure(const Network& network, const std::vect
 
 Result<void> BridgeNetworkDriver::make_new(const Network& network, const NetworkPlan& plan) {
   CA_TRY_VOID(check_overlap(plan));
-  CA_TRY_VOID(networks_.define(net::network_xml(plan, {})));
+  CA_TRY_VOID(networks_.define(net::network_xml(plan)));
   if (auto started = start(network, plan); !started) {
     static_cast<void>(networks_.undefine(network.id));  // the failure to start is what the caller must hear
     return started;
@@ -123,19 +120,19 @@ Result<void> BridgeNetworkDriver::make_new(const Network& network, const Network
   return networks_.set_autostart(network.id);
 }
 
-Result<void> BridgeNetworkDriver::change(const Network& network, const NetworkPlan& plan, const SeenNetwork& seen, bool active) {
+Result<void> BridgeNetworkDriver::change(const Network& network, const NetworkPlan& plan, const NetworkPlan& seen, bool active) {
   if (active) {
     // A restart takes the bridge away and with it every port.
-    CA_TRY(const auto ports, links_->bridge_ports(seen.plan.bridge));
+    CA_TRY(const auto ports, links_->bridge_ports(seen.bridge));
     if (!ports.empty()) {
-      return fail(Code::kConflict,
-                  "network " + network.id + " cannot be changed while " + std::to_string(ports.size()) + " ports are plugged into " +
-                      seen.plan.bridge,
-                  "stop the instances on it, then try again");
+      return fail(
+          Code::kConflict,
+          "network " + network.id + " cannot be changed while " + std::to_string(ports.size()) + " ports are plugged into " + seen.bridge,
+          "stop the instances on it, then try again");
     }
   }
   CA_TRY_VOID(check_overlap(plan));
-  CA_TRY_VOID(networks_.define(net::network_xml(plan, seen.hosts)));
+  CA_TRY_VOID(networks_.define(net::network_xml(plan)));
   if (active) CA_TRY_VOID(networks_.destroy(network.id));
   return start(network, plan);
 }
@@ -178,7 +175,7 @@ Result<void> BridgeNetworkDriver::check_other_networks(const NetworkPlan& plan, 
     auto seen = read(other.uuid);
     if (!seen && seen.error().code == Code::kNotFound) continue;  // gone since it was listed
     if (!seen) return tl::unexpected<Error>(std::move(seen).error());
-    for (const auto& theirs : net::prefixes_of(seen->plan)) {
+    for (const auto& theirs : net::prefixes_of(*seen)) {
       for (const auto& prefix : wanted) {
         if (!prefix.overlaps(theirs)) continue;
         return fail(Code::kConflict,
@@ -195,67 +192,81 @@ Result<void> BridgeNetworkDriver::remove(const Network& network) {
   if (network.kind == NetworkKind::kBridge) return {};
   CA_TRY(const Turns::Turn turn, turns_.take(network.id, kTurnLimit));
   CA_TRY_VOID(networks_.destroy(network.id));
-  return networks_.undefine(network.id);
+  CA_TRY_VOID(networks_.undefine(network.id));
+  return hosts_.remove_all(network.id);
 }
 
 Result<void> BridgeNetworkDriver::plug(const Network& network, const Port& port, const std::string& hostname) {
   if (network.kind == NetworkKind::kBridge) return check_bridge(network);
-  for (int attempt = 1;; ++attempt) {
-    CA_TRY(const SeenNetwork seen, read(network.id));
-    const auto served = net::dhcp_prefix(seen.plan);
-    if (!served) return {};
-    const auto fixed = std::ranges::find_if(port.fixed_ips, [&](const FixedIp& ip) {
-      const auto address = net::parse_address(ip.ip_address);
-      return address && served->contains(*address);
-    });
-    if (fixed == port.fixed_ips.end()) return {};
-    const DhcpHost host{port.mac_address, unique_name(hostname, fixed->ip_address, port.mac_address, seen.hosts), fixed->ip_address};
-    auto put = put_host(network, seen, host);
-    if (!put && put.error().code == Code::kConflict && attempt < kPlugAttempts) continue;
-    if (!put) return wrap(std::move(put).error(), "cannot enter port " + port.id + " into the DHCP server of network " + network.id);
-    return drop_leases(network, seen, host.mac, host.ip_address, true);
+  CA_TRY(const NetworkPlan seen, read(network.id));
+  const auto served = net::dhcp_prefix(seen);
+  if (!served) return {};
+  for (const auto& fixed : port.fixed_ips) {
+    const auto address = net::parse_address(fixed.ip_address);
+    if (!address || !served->contains(*address)) continue;
+    const DhcpHost host{port.mac_address, address->text(), valid_hostname(hostname) ? hostname : ""};
+    auto replaced = hosts_.put(network.id, host);
+    if (!replaced) {
+      return wrap(std::move(replaced).error(), "cannot enter port " + port.id + " into the DHCP server of network " + network.id);
+    }
+    for (const std::string& old : *replaced) CA_TRY_VOID(drop_name(network, old));
+    // The second time it is there already.
+    auto named = networks_.add_name(network.id, host.ip_address, name_of(host.ip_address));
+    if (!named && named.error().code != Code::kConflict) return named;
+    return drop_leases(network, seen, host.mac, host.ip_address);
   }
+  return {};
 }
 
-Result<void> BridgeNetworkDriver::put_host(const Network& network, const SeenNetwork& seen, const DhcpHost& host) {
-  const auto same_ip = std::ranges::find(seen.hosts, host.ip_address, &DhcpHost::ip_address);
-  if (same_ip != seen.hosts.end() && same_ip->mac != host.mac) {
-    return fail(Code::kConflict, "address " + host.ip_address + " is entered for " + same_ip->mac + " already",
-                "delete the port that has this address, or choose another one");
-  }
-  const auto same_mac = std::ranges::find(seen.hosts, host.mac, &DhcpHost::mac);
-  if (same_mac != seen.hosts.end() && *same_mac == host) return {};
-  const auto change = same_mac == seen.hosts.end() ? HostNetworks::DhcpHostChange::kAdd : HostNetworks::DhcpHostChange::kModify;
-  return networks_.change_dhcp_host(network.id, change, net::dhcp_host_xml(host));
-}
-
-// Gives back the leases that stand in the way: what `mac` holds and, when `keep`, not its own `ip_address` but whoever else has it.
-Result<void> BridgeNetworkDriver::drop_leases(const Network& network, const SeenNetwork& seen, const std::string& mac,
-                                              const std::string& ip_address, bool keep) {
-  const auto server = net::dhcp_prefix(seen.plan);
+// Gives back the leases that stand in the way: others that `mac` holds, and `ip_address` when another MAC holds it.
+Result<void> BridgeNetworkDriver::drop_leases(const Network& network, const NetworkPlan& seen, const std::string& mac,
+                                              const std::string& ip_address) {
+  const auto server = net::dhcp_prefix(seen);
   if (!server) return {};
   CA_TRY(const auto leases, networks_.leases(network.id));
   for (const auto& lease : leases) {
-    const bool own_mac = lease.mac == mac;
-    const bool own_ip = lease.ip_address == ip_address;
-    const bool release = keep ? own_mac != own_ip : own_mac;
-    if (release) CA_TRY_VOID(links_->release_lease(seen.plan.bridge, server->address.text(), lease.ip_address, lease.mac));
+    if ((lease.mac == mac) == (lease.ip_address == ip_address)) continue;
+    CA_TRY_VOID(links_->release_lease(seen.bridge, server->address.text(), lease.ip_address, lease.mac));
   }
   return {};
+}
+
+Result<void> BridgeNetworkDriver::drop_own_leases(const Network& network, const NetworkPlan& seen, const Port& port) {
+  const auto server = net::dhcp_prefix(seen);
+  if (!server) return {};
+  // Without asking first: libvirt learns of a lease some time after dnsmasq gave it.
+  for (const auto& fixed : port.fixed_ips) {
+    const auto address = net::parse_address(fixed.ip_address);
+    if (!address || !server->contains(*address)) continue;
+    CA_TRY_VOID(links_->release_lease(seen.bridge, server->address.text(), address->text(), port.mac_address));
+  }
+  return drop_leases(network, seen, port.mac_address, {});
+}
+
+// dnsmasq reads its entries anew when a name goes; before that it would refuse the address to another MAC.
+Result<void> BridgeNetworkDriver::drop_name(const Network& network, const std::string& ip_address) {
+  auto removed = networks_.remove_name(network.id, ip_address);
+  if (!removed && removed.error().code != Code::kConflict && removed.error().code != Code::kNotFound) return removed;
+  return {};
+}
+
+Result<void> BridgeNetworkDriver::forget(const Network& network, const NetworkPlan& seen, const Port& port) {
+  const auto served = net::dhcp_prefix(seen);
+  if (!served) return {};
+  for (const auto& fixed : port.fixed_ips) {
+    const auto address = net::parse_address(fixed.ip_address);
+    if (!address || !served->contains(*address)) continue;
+    CA_TRY_VOID(drop_name(network, address->text()));
+  }
+  return drop_own_leases(network, seen, port);
 }
 
 Result<void> BridgeNetworkDriver::unplug(const Network& network, const Port& port) {
   if (network.kind != NetworkKind::kBridge) {
     auto seen = read(network.id);
     if (!seen && seen.error().code != Code::kNotFound) return tl::unexpected<Error>(std::move(seen).error());
-    if (seen) {
-      const auto host = std::ranges::find(seen->hosts, port.mac_address, &DhcpHost::mac);
-      if (host != seen->hosts.end()) {
-        auto removed = networks_.change_dhcp_host(network.id, HostNetworks::DhcpHostChange::kDelete, net::dhcp_host_xml(*host));
-        if (!removed && removed.error().code != Code::kNotFound && removed.error().code != Code::kConflict) return removed;
-      }
-      CA_TRY_VOID(drop_leases(network, *seen, port.mac_address, {}, false));
-    }
+    CA_TRY_VOID(hosts_.remove(network.id, port.mac_address));
+    if (seen) CA_TRY_VOID(forget(network, *seen, port));
   }
   return links_->remove_tap(tap_name(port.id));
 }

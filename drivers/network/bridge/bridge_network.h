@@ -13,6 +13,9 @@ namespace ca {
 
 struct BridgeNetworkOptions {
   std::string dhcp_domain = "novalocal";
+  // $state_path/networks (nova-network's networks_path). DHCP entries live here, one directory per network; dnsmasq's user must be
+  // able to pass it.
+  std::string networks_path = "/var/lib/nova/networks";
 };
 
 // `networks` outlives the driver.

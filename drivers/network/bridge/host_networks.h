@@ -25,8 +25,6 @@ struct DhcpLease {
 
 class HostNetworks {
  public:
-  enum class DhcpHostChange { kAdd, kModify, kDelete };
-
   virtual ~HostNetworks() = default;
   virtual Result<std::vector<HostNetwork>> list() = 0;
   virtual Result<HostNetwork> find(const std::string& uuid) = 0;
@@ -39,8 +37,10 @@ class HostNetworks {
   virtual Result<void> set_autostart(const std::string& uuid) = 0;
   virtual Result<void> destroy(const std::string& uuid) = 0;
   virtual Result<void> undefine(const std::string& uuid) = 0;
-  // Changes one <host> of the IPv4 DHCP section, in the definition and, when the network is active, in the running dnsmasq.
-  virtual Result<void> change_dhcp_host(const std::string& uuid, DhcpHostChange change, const std::string& host_xml) = 0;
+  // Adds or takes away a name of the network's DNS; dnsmasq then reads its DHCP entries anew. kConflict when `ip_address` has one already,
+  // or has none to take away.
+  virtual Result<void> add_name(const std::string& uuid, const std::string& ip_address, const std::string& name) = 0;
+  virtual Result<void> remove_name(const std::string& uuid, const std::string& ip_address) = 0;
   // IPv4 leases that dnsmasq has given and that have not expired.
   virtual Result<std::vector<DhcpLease>> leases(const std::string& uuid) = 0;
 };

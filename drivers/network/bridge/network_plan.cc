@@ -3,9 +3,12 @@
 #include <algorithm>
 #include <pugixml.hpp>
 #include <sstream>
+#include <string_view>
 
 namespace ca::net {
 namespace {
+
+constexpr std::string_view kHostsDir = "dhcp-hostsdir=";
 
 std::string canonical(const char* text) {
   const auto address = parse_address(text);
@@ -43,7 +46,7 @@ Result<IpPlan> plan_ip(const Subnet& subnet) {
   return ip;
 }
 
-void append_ip(pugi::xml_node root, const IpPlan& plan, const std::vector<DhcpHost>& hosts) {
+void append_ip(pugi::xml_node root, const IpPlan& plan) {
   auto ip = root.append_child("ip");
   if (plan.address.find(':') != std::string::npos) ip.append_attribute("family") = "ipv6";
   ip.append_attribute("address") = plan.address.c_str();
@@ -54,15 +57,6 @@ void append_ip(pugi::xml_node root, const IpPlan& plan, const std::vector<DhcpHo
     auto node = dhcp.append_child("range");
     node.append_attribute("start") = range.start.c_str();
     node.append_attribute("end") = range.end.c_str();
-  }
-  const Prefix prefix{*parse_address(plan.address), plan.prefix};
-  for (const auto& host : hosts) {
-    const auto address = parse_address(host.ip_address);
-    if (!address || !prefix.contains(*address)) continue;
-    auto node = dhcp.append_child("host");
-    node.append_attribute("mac") = host.mac.c_str();
-    if (!host.name.empty()) node.append_attribute("name") = host.name.c_str();
-    node.append_attribute("ip") = host.ip_address.c_str();
   }
 }
 
@@ -88,7 +82,7 @@ int prefix_of(const pugi::xml_node& ip) {
 std::string libvirt_network_name(const Uuid& network_id) { return "net-" + network_id; }
 
 Result<NetworkPlan> plan_network(const Network& network, const std::vector<Subnet>& subnets, const std::string& bridge,
-                                 const std::string& domain) {
+                                 const std::string& domain, const std::string& hosts_dir) {
   if (!is_uuid(network.id)) return fail(Code::kInvalid, "'" + network.id + "' is no network id");
   NetworkPlan plan{.uuid = network.id,
                    .name = libvirt_network_name(network.id),
@@ -96,6 +90,7 @@ Result<NetworkPlan> plan_network(const Network& network, const std::vector<Subne
                    .nat = network.kind == NetworkKind::kNat,
                    .mtu = network.mtu,
                    .domain = domain,
+                   .hosts_dir = hosts_dir,
                    .forwarders = {},
                    .ips = {}};
   for (const auto& subnet : subnets) {
@@ -114,12 +109,14 @@ Result<NetworkPlan> plan_network(const Network& network, const std::vector<Subne
     return fail(Code::kInvalid, "network " + network.id + " has more than one IPv4 subnet with DHCP, and a host network can serve one",
                 "switch DHCP off (enable_dhcp = false) for all but one of its subnets");
   }
+  if (!dhcp_prefix(plan)) plan.hosts_dir.clear();
   return plan;
 }
 
-std::string network_xml(const NetworkPlan& plan, const std::vector<DhcpHost>& hosts) {
+std::string network_xml(const NetworkPlan& plan) {
   pugi::xml_document document;
   auto root = document.append_child("network");
+  root.append_attribute("xmlns:dnsmasq") = "http://libvirt.org/schemas/network/dnsmasq/1.0";
   root.append_child("name").text() = plan.name.c_str();
   root.append_child("uuid").text() = plan.uuid.c_str();
   if (plan.nat) {
@@ -141,17 +138,20 @@ std::string network_xml(const NetworkPlan& plan, const std::vector<DhcpHost>& ho
     auto dns = root.append_child("dns");
     for (const auto& server : plan.forwarders) dns.append_child("forwarder").append_attribute("addr") = server.c_str();
   }
-  for (const auto& ip : plan.ips) append_ip(root, ip, hosts);
+  for (const auto& ip : plan.ips) append_ip(root, ip);
+  if (!plan.hosts_dir.empty()) {
+    root.append_child("dnsmasq:options").append_child("dnsmasq:option").append_attribute("value") =
+        (std::string(kHostsDir) + plan.hosts_dir).c_str();
+  }
   return print(root);
 }
 
-Result<SeenNetwork> read_network_xml(const std::string& xml) {
+Result<NetworkPlan> read_network_xml(const std::string& xml) {
   pugi::xml_document document;
   const auto parsed = document.load_buffer(xml.data(), xml.size());
   const auto root = document.child("network");
   if (!parsed || !root) return fail(Code::kExternal, "libvirt's network XML cannot be read");
-  SeenNetwork seen;
-  NetworkPlan& plan = seen.plan;
+  NetworkPlan plan;
   plan.uuid = root.child_value("uuid");
   plan.name = root.child_value("name");
   plan.bridge = root.child("bridge").attribute("name").value();
@@ -164,21 +164,13 @@ Result<SeenNetwork> read_network_xml(const std::string& xml) {
     for (const auto range : node.child("dhcp").children("range")) {
       ip.ranges.push_back({canonical(range.attribute("start").value()), canonical(range.attribute("end").value())});
     }
-    for (const auto host : node.child("dhcp").children("host")) {
-      seen.hosts.push_back({host.attribute("mac").value(), host.attribute("name").value(), canonical(host.attribute("ip").value())});
-    }
     plan.ips.push_back(std::move(ip));
   }
-  return seen;
-}
-
-std::string dhcp_host_xml(const DhcpHost& host) {
-  pugi::xml_document document;
-  auto node = document.append_child("host");
-  node.append_attribute("mac") = host.mac.c_str();
-  if (!host.name.empty()) node.append_attribute("name") = host.name.c_str();
-  node.append_attribute("ip") = host.ip_address.c_str();
-  return print(node);
+  for (const auto option : root.child("dnsmasq:options").children("dnsmasq:option")) {
+    const std::string_view value = option.attribute("value").value();
+    if (value.starts_with(kHostsDir)) plan.hosts_dir = value.substr(kHostsDir.size());
+  }
+  return plan;
 }
 
 std::vector<Prefix> prefixes_of(const NetworkPlan& plan) {

@@ -28,31 +28,20 @@ struct NetworkPlan {
   bool nat = false;
   long long mtu = 0;
   std::string domain;
+  std::string hosts_dir;  // of the DHCP entries (dhcp_hosts.h)
   std::vector<std::string> forwarders;
   std::vector<IpPlan> ips;
   bool operator==(const NetworkPlan&) const = default;
 };
 
-struct DhcpHost {
-  std::string mac, name, ip_address;
-  bool operator==(const DhcpHost&) const = default;
-};
-
-struct SeenNetwork {
-  NetworkPlan plan;
-  std::vector<DhcpHost> hosts;
-};
-
-// kInvalid names the subnet and the value. IPv4 gets DHCP from the allocation pools; IPv6 gets router advertisements, because
-// dnsmasq under libvirt knows no DHCPv6 host by MAC.
+// kInvalid names the subnet and the value. IPv4 gets DHCP from the allocation pools; IPv6 gets router advertisements.
 [[nodiscard]] Result<NetworkPlan> plan_network(const Network& network, const std::vector<Subnet>& subnets, const std::string& bridge,
-                                               const std::string& domain);
+                                               const std::string& domain, const std::string& hosts_dir);
 // "net-<network id>"
 [[nodiscard]] std::string libvirt_network_name(const Uuid& network_id);
 
-[[nodiscard]] std::string network_xml(const NetworkPlan& plan, const std::vector<DhcpHost>& hosts);
-[[nodiscard]] Result<SeenNetwork> read_network_xml(const std::string& xml);
-[[nodiscard]] std::string dhcp_host_xml(const DhcpHost& host);
+[[nodiscard]] std::string network_xml(const NetworkPlan& plan);
+[[nodiscard]] Result<NetworkPlan> read_network_xml(const std::string& xml);
 
 // The prefixes of a plan's addresses.
 [[nodiscard]] std::vector<Prefix> prefixes_of(const NetworkPlan& plan);
