@@ -4,7 +4,9 @@
 #include <chrono>
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
+#include <set>
 #include <span>
 #include <string>
 #include <string_view>
@@ -91,6 +93,9 @@ struct CheckLimits {
   std::function<bool()> cancelled;    // may be empty; a cancelled check is kCancelled
 };
 
+// File name of a base to those that refer to it: directories under instances_path, which are uuids of instances.
+using BaseUsers = std::map<std::string, std::set<std::string>>;
+
 class ImageCache {
  public:
   virtual ~ImageCache() = default;
@@ -103,6 +108,8 @@ class ImageCache {
   virtual Result<HeldBase> hold_blank(const BlankDisk& disk) = 0;
   // Complete bases, by name.
   virtual Result<std::vector<CachedBase>> list() = 0;
+  // Whose disks under `instances_path` hang on which base, as their headers say. An error where not all of them can be read.
+  virtual Result<BaseUsers> users_on_disk(const std::string& instances_path) = 0;
   // Removes the base unless it was used within `min_age`, somebody holds it, or `in_use` says so, which is asked while nobody can
   // take it. False: it stays.
   virtual Result<bool> remove_unused(const std::string& name, std::chrono::seconds min_age,

@@ -149,7 +149,7 @@ PACKAGES_RUN=(libvirt-daemon-system libvirt-daemon libvirt-clients qemu-system-x
 PACKAGES_DEMO=(iputils-ping curl openssh-client)
 PACKAGES_IMAGE=(busybox-static syslinux syslinux-common mtools qemu-utils)
 PACKAGES_TEST=(libgtest-dev libgmock-dev libbenchmark-dev ccache clang-format-14 clang-tidy-14 shellcheck systemd python3
-    genisoimage util-linux netcat-openbsd)
+    genisoimage libxml2-utils util-linux netcat-openbsd openssl)
 
 missing_packages() {
     local package

@@ -243,7 +243,7 @@ std::string_view to_string(Order order) {
     case Order::kRestore: return "restore_instance";
     case Order::kStart: return "start_instance";
     case Order::kStop: return "stop_instance";
-    case Order::kRebootSoft: return "reboot_instance";
+    case Order::kRebootSoft:
     case Order::kRebootHard: return "reboot_instance";
     case Order::kPause: return "pause_instance";
     case Order::kUnpause: return "unpause_instance";

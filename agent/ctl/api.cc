@@ -187,7 +187,8 @@ void Api::show_request(const HttpRequest& request) const {
   for (const auto& [name, value] : request.headers) {
     debug_out_ << " -H \"" << name << ": " << (name == "X-Auth-Token" ? "***" : value) << '"';
   }
-  if (!request.body.empty()) debug_out_ << " -d '" << escape_controls(request.body) << '\'';
+  const bool secret = request.body.find("\"adminPass\"") != std::string::npos;
+  if (!request.body.empty()) debug_out_ << " -d '" << (secret ? "***" : escape_controls(request.body)) << '\'';
   debug_out_ << '\n';
 }
 

@@ -46,7 +46,7 @@ ImageCacheManager::ImageCacheManager(Services& services, std::function<void(std:
     : s_(services), on_bytes_(std::move(on_bytes)) {}
 
 Result<BaseUsers> ImageCacheManager::users() const {
-  CA_TRY(BaseUsers users, backing_users(s_.paths.instances(), s_.paths.base_dir()));
+  CA_TRY(BaseUsers users, s_.images.users_on_disk(s_.paths.instances()));
   for (const auto& instance : s_.store.all<Instance>()) add_record(s_.paths, *instance, users);
   std::error_code error;
   for (std::filesystem::directory_iterator entry(s_.paths.instances(), error), end; !error && entry != end; entry.increment(error)) {
@@ -56,6 +56,13 @@ Result<BaseUsers> ImageCacheManager::users() const {
   }
   if (error) return fail_errno(error.value(), "cannot list " + s_.paths.instances());
   return users;
+}
+
+std::shared_ptr<const ImageMeta> ImageCacheManager::image_of(const std::string& name) const {
+  for (const auto& image : s_.store.all<ImageMeta>()) {
+    if (image->status == ImageStatus::kActive && file_name(s_.paths.base_image(image->id)) == name) return image;
+  }
+  return nullptr;
 }
 
 Result<std::vector<UsedBase>> ImageCacheManager::list() {
@@ -95,10 +102,7 @@ Result<BaseCheck> ImageCacheManager::verify(const std::string& name, const Check
     return fail(Code::kNotFound, fmt::format("There is no base {:.80} in the cache", name),
                 "`computectl image cache list` shows the bases");
   }
-  std::shared_ptr<const ImageMeta> image;
-  for (const auto& known : s_.store.all<ImageMeta>()) {
-    if (known->status == ImageStatus::kActive && file_name(s_.paths.base_image(known->id)) == name) image = known;
-  }
+  const auto image = image_of(name);
   CA_TRY(const BaseCheck found, s_.images.check(name, image.get(), limits));
   if (found == BaseCheck::kFetchedAgain || found == BaseCheck::kDamaged) {
     CA_TRY(const BaseUsers all, users());
@@ -134,7 +138,8 @@ void ImageCacheManager::pass() {
 }
 
 void ImageCacheManager::note_new(const std::string& name) {
-  const auto recorded = s_.images.check(name, nullptr, {.bytes_per_second = 0, .cancelled = [this] { return stopping_.load(); }});
+  const auto image = image_of(name);
+  const auto recorded = s_.images.check(name, image.get(), {.bytes_per_second = 0, .cancelled = [this] { return stopping_.load(); }});
   // Without one it is recorded by a later pass.
   if (!recorded) spdlog::warn("image cache: the checksum of base {} is not recorded yet: {}", name, recorded.error().chain());
   tell_bytes();

@@ -8,7 +8,6 @@
 #include <vector>
 
 #include "agent/verbs/services.h"
-#include "drivers/image/cache/backing_users.h"
 
 namespace ca {
 
@@ -40,6 +39,8 @@ class ImageCacheManager {
  private:
   // By record (the store's, and those that other hosts keep in the directory) and by backing chain.
   Result<BaseUsers> users() const;
+  // The image that the base is of; none: it is a blank disk's, or the image is gone.
+  std::shared_ptr<const ImageMeta> image_of(const std::string& name) const;
   void check_oldest();
 
   Services& s_;

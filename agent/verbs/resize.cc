@@ -30,14 +30,22 @@ bool boots_from_volume(const Instance& instance) {
   });
 }
 
-// Names of the disks that hold the guest's data and lie with the instance.
-std::vector<std::string> data_disks(const Instance& instance) {
-  if (instance.local_disks.empty() && !boots_from_volume(instance)) return {"disk"};
-  std::vector<std::string> names;
-  for (const LocalDisk& disk : instance.local_disks) {
-    if (disk.name != "disk.config" && disk.name != "disk.rescue") names.push_back(disk.name);
+struct DataDisk {
+  std::string name;
+  DiskBackend* backend;  // by which it was made, whatever images_type says now
+  std::string address;
+};
+
+// The disks that hold the guest's data and lie with the instance.
+Result<std::vector<DataDisk>> data_disks(Services& s, const Instance& instance) {
+  std::vector<DataDisk> disks;
+  if (instance.local_disks.empty() && boots_from_volume(instance)) return disks;
+  for (const LocalDisk& disk : recorded_disks(s, instance)) {
+    if (disk.name == "disk.config" || disk.name == "disk.rescue") continue;
+    CA_TRY(DiskBackend* const backend, backend_of(s, disk));
+    disks.push_back({disk.name, backend, backend->address(instance.uuid, disk.name)});
   }
-  return names;
+  return disks;
 }
 
 Result<void> expect_off(Services& s, const Instance& instance) {
@@ -57,7 +65,9 @@ Step claim_both_step(Services& s) {
     });
     return {};
   };
-  step.run = [change](StepContext& ctx) -> Result<void> {
+  step.run = [&s, change](StepContext& ctx) -> Result<void> {
+    if (s.claims.usage().host.vcpus.total == 0)
+      return fail(Code::kUnavailable, "the host's capacity is not known yet: libvirt was not asked so far");
     CA_TRY(const Flavor flavor, flavor_from_json(ctx.op().args.at("flavor")));
     return change(ctx, larger(claim_of(ctx.instance()), claim_with(ctx.instance(), flavor)));
   };
@@ -90,8 +100,9 @@ Step keep_disks_step(Services& s) {
             .task = TaskState::kResizeMigrating};
   step.run = [&s](StepContext& ctx) -> Result<void> {
     CA_TRY_VOID(expect_off(s, ctx.instance()));
-    for (const std::string& name : data_disks(ctx.instance())) {
-      if (auto kept = s.disks.keep(s.disks.address(ctx.instance().uuid, name)); !kept) {
+    CA_TRY(const auto disks, data_disks(s, ctx.instance()));
+    for (const auto& [name, backend, address] : disks) {
+      if (auto kept = backend->keep(address); !kept) {
         return wrap(std::move(kept).error(), fmt::format("{} of {} can't be kept for a revert", name, ctx.instance().uuid));
       }
     }
@@ -114,16 +125,18 @@ RecordChange use_flavor(const Flavor& flavor, std::map<std::string, std::int64_t
 
 Result<std::map<std::string, std::int64_t>> disk_sizes(Services& s, const Instance& instance) {
   std::map<std::string, std::int64_t> sizes;
-  for (const std::string& name : data_disks(instance)) {
-    CA_TRY(const std::optional<std::int64_t> size, s.disks.size(s.disks.address(instance.uuid, name)));
-    if (size) sizes[name] = *size;
+  CA_TRY(const auto disks, data_disks(s, instance));
+  for (const DataDisk& disk : disks) {
+    CA_TRY(const std::optional<std::int64_t> size, disk.backend->size(disk.address));
+    if (size) sizes[disk.name] = *size;
   }
   return sizes;
 }
 
 Result<void> give_back_disks(Services& s, const Instance& instance) {
   CA_TRY_VOID(expect_off(s, instance));
-  for (const std::string& name : data_disks(instance)) CA_TRY_VOID(s.disks.give_back(s.disks.address(instance.uuid, name)));
+  CA_TRY(const auto disks, data_disks(s, instance));
+  for (const DataDisk& disk : disks) CA_TRY_VOID(disk.backend->give_back(disk.address));
   return {};
 }
 
@@ -134,9 +147,12 @@ Step resize_disks_step(Services& s) {
     CA_TRY(const Flavor flavor, flavor_from_json(ctx.op().args.at("flavor")));
     Instance wanted = instance;
     wanted.flavor = flavor;
-    const std::string root = s.disks.address(instance.uuid, "disk");
-    CA_TRY(const std::optional<std::int64_t> size, s.disks.size(root));
-    if (size && flavor.root_gib > 0 && *size < root_bytes(wanted)) CA_TRY_VOID(s.disks.resize(root, root_bytes(wanted)));
+    CA_TRY(const auto disks, data_disks(s, instance));
+    for (const DataDisk& disk : disks) {
+      if (disk.name != "disk" || flavor.root_gib == 0) continue;
+      CA_TRY(const std::optional<std::int64_t> size, disk.backend->size(disk.address));
+      if (size && *size < root_bytes(wanted)) CA_TRY_VOID(disk.backend->resize(disk.address, root_bytes(wanted)));
+    }
     CA_TRY(auto sizes, disk_sizes(s, instance));
     ctx.on_commit(use_flavor(flavor, std::move(sizes)));
     // Run again after a crash, the flavor of before is the one recorded first.
@@ -254,9 +270,8 @@ Result<void> check_resize(const Instance& instance, const Flavor& flavor) {
 Step forget_kept_step(Services& s) {
   Step step{.name = "forget_disks", .limit = std::chrono::seconds(600), .run = {}, .undo = {}, .task = TaskState::kNone};
   step.run = [&s](StepContext& ctx) -> Result<void> {
-    for (const std::string& name : data_disks(ctx.instance())) {
-      CA_TRY_VOID(s.disks.forget_kept(s.disks.address(ctx.instance().uuid, name)));
-    }
+    CA_TRY(const auto disks, data_disks(s, ctx.instance()));
+    for (const DataDisk& disk : disks) CA_TRY_VOID(disk.backend->forget_kept(disk.address));
     return {};
   };
   return step;

@@ -30,7 +30,8 @@ class Order:
     undone_starts: int = None        # QEMU processes it starts then, when others than `starts`
     large: bool = False              # it ends with the larger flavor
     images: int = 0                  # images of servers that it leaves more than there were
-    once: bool = False               # what it leaves is no server as others need: it is deleted
+    fails: str = None                # why it fails on these guests: its last step never ends
+    once: bool = False               # what it leaves is no server as others need (another flavor, a new console log): it is deleted
 
 
 def act(body):
@@ -50,6 +51,13 @@ def delete_softly(world, uuid):
     """As a message: with reclaim_instance_interval set, every other delete would be soft too."""
     status, answer = world.agent.send(world.agent.envelope("soft_delete_instance", {"instance": {"uuid": uuid}}))
     equal(status, 202, f"status of the message ({answer})")
+    return uuid
+
+
+def set_password(world, uuid):
+    """As a message: the API refuses it for an image without an agent."""
+    args = {"instance": {"uuid": uuid}, "new_pass": "sesame"}
+    equal(world.agent.send(world.agent.envelope("set_admin_password", args))[0], 202, "status of the message")
     return uuid
 
 
@@ -103,11 +111,13 @@ ORDERS.update({
     "pause_instance": [Order("pause", act({"pause": None}), "PAUSED", lambda world: world.active(DEAF), undone="ACTIVE")],
     "unpause_instance": [Order("unpause", act({"unpause": None}), "ACTIVE", lambda world: world.reach(DEAF, {"pause": None}, "PAUSED"))],
     "suspend_instance": [Order("suspend", act({"suspend": None}), "SUSPENDED", lambda world: world.active(DEAF), undone="ACTIVE",
-                               undone_starts=1)],
+                               undone_starts=1, once=True)],
     "resume_instance": [Order("resume", act({"resume": None}), "ACTIVE", lambda world: world.reach(DEAF, {"suspend": None}, "SUSPENDED"),
-                              starts=1)],
+                              starts=1, once=True)],
     "soft_delete_instance": [Order("soft delete", delete_softly, "SOFT_DELETED", lambda world: world.active(DEAF))],
     "restore_instance": [Order("restore", act({"restore": None}), "ACTIVE", soft_deleted, starts=1)],
+    # life_test kills the agent at the other points, where a guest has an agent.
+    "set_admin_password": [Order("password", set_password, "ACTIVE", lambda world: world.active(DEAF), fails="no agent runs in these guests")],
     "trigger_crash_dump": [Order("crash dump", act({"trigger_crash_dump": None}), "ACTIVE", lambda world: world.active(DEAF))],
     "resize_instance": [Order("resize", resize, "VERIFY_RESIZE", lambda world: world.active(POLITE), starts=1, undone="ACTIVE",
                               undone_starts=2, large=True)],
@@ -175,6 +185,8 @@ class Case:
     def run(self):
         if self.order is None or (self.undoes and self.order.undone is None):
             raise Failed(f"ORDERS does not say how {self.method} is ordered and how it ends")
+        if self.order.fails and self.point.split(":")[-1] in ("ran", "recorded") and self.point.split(":")[0].endswith("/" + self.steps[-1]):
+            raise tap.Skip(f"{self.point} is never reached: {self.order.fails}")
         try:
             self.prepare()
             self.die()
@@ -247,12 +259,13 @@ class Case:
 
     def check_journal(self, store):
         actions = [a for a in store.actions if a["instance_uuid"] == self.uuid and a["request_id"] not in self.requests_before]
-        equal([a["message"] for a in actions], ["Error" if self.undoes else ""], "outcomes of this order's actions")
+        failed = self.undoes or bool(self.order.fails)
+        equal([a["message"] for a in actions], ["Error" if failed else ""], "outcomes of this order's actions")
         request = actions[0]["request_id"]
         operations = [(o["method"], o["state"]) for o in store.operations if o["request_id"] == request]
-        equal(operations, [(self.method, "failed" if self.undoes else "done")], "operations of this order")
+        equal(operations, [(self.method, "failed" if failed else "done")], "operations of this order")
         wanted = [(f"{self.method}/{step}", "Success") for step in self.steps]
-        if self.undoes:
+        if failed:
             wanted[-1] = (wanted[-1][0], "Error")
         equal([(e["event"], e["result"]) for e in store.events_of(self.uuid, request)], wanted, "events of the action")
         had = self.store_at_death.ports_of(self.uuid)

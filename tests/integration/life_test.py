@@ -2,6 +2,7 @@
 import base64
 import json
 import re
+import shutil
 import sqlite3
 import subprocess
 import tempfile
@@ -9,7 +10,7 @@ import time
 from pathlib import Path
 
 from harness import guest, tap
-from harness.agent import INSTANCES, Agent, domains, virsh, wait_for
+from harness.agent import DATA, INSTANCES, Agent, domains, virsh, wait_for
 from harness.check import check, equal, says
 
 NETWORK = "net1"
@@ -73,6 +74,11 @@ class Life:
     def boots(self):
         return int(re.findall(r"demo: boots=(\d+)", guest.console(self.agent, self.id))[-1])
 
+    def check_went_on(self):
+        """It serves, and has not booted since its process started: the console log begins anew with each process."""
+        guest.wait_page(self.address)
+        check("demo: boots=" not in guest.console(self.agent, self.id), "the guest booted instead of going on")
+
     def listed(self, *args):
         return [s["Name"] for s in json.loads(self.ctl("server", "list", "-f", "json", *args).stdout)]
 
@@ -128,8 +134,7 @@ def SuspendSavesTheMemoryAndResumeGoesOnFromIt(t):
     says(t.refused("server", "pause", "demo1"), "vm_state suspended")
     t.ctl("server", "resume", "--wait", "demo1")
     equal(t.states(), ("ACTIVE", 1), "states")
-    guest.wait_page(t.address)
-    equal(t.boots(), 1, "boots of the guest")
+    t.check_went_on()
     check(guest.qemu_pid(t.id) not in (None, pid), "the guest is not in a process of its own")
 
 
@@ -223,9 +228,24 @@ def PasswordIsSetByTheGuestAgentAndKeptNowhere(t):
     equal((t.newest_action()["action"], t.newest_action()["message"]), ("changePassword", None), "action")
     check(secret not in t.agent.log.read_text(), "the log has the password")
     check(secret not in json.dumps(t.server), "server show has the password")
-    with sqlite3.connect("file:/var/lib/compute-agent/agent.db?mode=ro", uri=True) as db:
+    for name in ("agent.db", "agent.db-wal"):  # the agent keeps its store locked
+        shutil.copy(DATA / name, t.scratch)
+    with sqlite3.connect(t.scratch / "agent.db") as db:
         args = [row[0] for row in db.execute("SELECT args FROM operation WHERE method = 'set_admin_password'")]
         equal([json.loads(a) for a in args], [{"instance": {"uuid": t.id}}], "what the journal keeps of the order")
+
+
+def PasswordOrderOutlivesAKillAtEachPoint(t):
+    for point in ("before", "ran", "recorded"):
+        secret = f"after-{point}"
+        equal(t.agent.stop(), 0, "exit status of the agent")
+        t.agent.start(f"set_admin_password/set_password:{point}=kill")
+        equal(t.agent.action(t.id, {"changePassword": {"adminPass": secret}})[0], 202, "status of the order")
+        equal(t.agent.wait_death(), -9, "how the agent ended")
+        t.agent.start()
+        t.agent.wait_status(t.id, "ACTIVE")
+        guest.wait_console(t.agent, t.id, base64.b64encode(secret.encode()).decode())
+        equal(t.newest_action()["message"], None, f"outcome after a kill at {point}")
 
 
 # --- resize
@@ -286,18 +306,17 @@ def VirshResumeOfAPausedServerMakesItActive(t):
 
 
 def VirshManagedSaveIsShutoffAndStartGoesOnFromIt(t):
-    boots = t.boots()
     virsh("managedsave", t.id)
     t.wait_states("SHUTOFF", 4)
     t.ctl("server", "start", "--wait", "demo1")
-    guest.wait_page(t.address)
-    equal(t.boots(), boots, "boots")
+    t.check_went_on()
 
 
 def VirshStartOfASuspendedServerMakesItActive(t):
     t.ctl("server", "suspend", "--wait", "demo1")
     virsh("start", t.id)
     t.wait_states("ACTIVE", 1)
+    t.check_went_on()
 
 
 def UndefiningASuspendedServerMakesItShutoff(t):
@@ -371,7 +390,7 @@ def AgentEndsWithStatusZeroAndNoErrorWasLogged(t):
 
 CASES = [AServerIsMade, PauseStopsTheGuestAndUnpauseLetsItGoOn, SuspendSavesTheMemoryAndResumeGoesOnFromIt, HardRebootOfASuspendedServerBoots,
          LockShowsItsReasonAndUnlockTakesItAway, SetAndUnsetChangeTheRecord, ListTakesFiltersOrderAndPages, DiagnosticsCountWhatTheGuestDid,
-         CrashDumpReachesTheGuestAsAnNmi, PasswordIsSetByTheGuestAgentAndKeptNowhere, ResizeRefusesWhatNovaRefuses,
+         CrashDumpReachesTheGuestAsAnNmi, PasswordIsSetByTheGuestAgentAndKeptNowhere, PasswordOrderOutlivesAKillAtEachPoint, ResizeRefusesWhatNovaRefuses,
          ResizeGivesMoreOfEverythingAndRevertGivesTheOldDiskBack, ResizeOfAStoppedServerLeavesItStopped, VirshSuspendIsAPowerStateAndNoOrder,
          VirshResumeOfAPausedServerMakesItActive, VirshManagedSaveIsShutoffAndStartGoesOnFromIt, VirshStartOfASuspendedServerMakesItActive,
          UndefiningASuspendedServerMakesItShutoff, DestroyedInVerifyResizeItIsConfirmedAsShutoff, DeleteIsSoftWithReclaimInstanceInterval,

@@ -38,7 +38,7 @@ class ServerFilterTest : public ::testing::Test {
     return instance;
   }
 
-  const ScratchDir dir;
+  const testing::ScratchDir dir;
   const SystemClock clock;
   std::unique_ptr<Store> store;
 };

@@ -53,9 +53,6 @@ Result<Flavor> flavor_from(const Json& body) {
   f.is_public = body.value("os-flavor-access:is_public", true);
   if (const auto text = body.find("description"); text != body.end() && text->is_string()) f.description = *text;
   if (const auto factor = body.find("rxtx_factor"); factor != body.end() && factor->is_number()) f.rxtx_factor = *factor;
-  if (f.ephemeral_gib > 0 || f.swap_mib > 0) {
-    return fail(Code::kInvalid, "ephemeral and swap disks are not supported yet", "create the flavor without --ephemeral and --swap");
-  }
   return f;
 }
 

@@ -92,7 +92,7 @@ void write_attributes(JsonText& out, const Instance& i) {
   out.member("OS-EXT-SRV-ATTR:hostname", i.hostname);
   out.member("OS-EXT-SRV-ATTR:reservation_id", i.reservation_id);
   out.member("OS-EXT-SRV-ATTR:launch_index", i.launch_index);
-  out.member("OS-EXT-SRV-ATTR:root_device_name", "/dev/vda");
+  out.member("OS-EXT-SRV-ATTR:root_device_name", i.root_device_name.empty() ? "/dev/vda" : i.root_device_name);
   out.key("OS-EXT-SRV-ATTR:user_data").value_or_null(i.user_data);
 }
 

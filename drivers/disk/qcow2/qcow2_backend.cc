@@ -1,14 +1,15 @@
 #include "drivers/disk/qcow2/qcow2_backend.h"
 
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <array>
+#include <cerrno>
 
 #include "drivers/disk/base_check.h"
 #include "drivers/disk/file_backend.h"
 #include "drivers/disk/qcow2/overlay_layout.h"
 #include "drivers/files/durable_file.h"
-#include "drivers/image/sources/file_bytes.h"
 
 namespace ca {
 namespace {
@@ -34,7 +35,8 @@ class Qcow2Backend final : public FileBackend {
     if (!exists) return std::nullopt;
     CA_TRY(const OpenedFile file, open_regular(address));
     std::array<std::byte, 32> header{};
-    CA_TRY_VOID(FileBytes(file.fd.get(), file.info.st_size).read_at(0, header));
+    // What a shorter file lacks stays zero, which is no header.
+    if (::pread(file.fd.get(), header.data(), header.size(), 0) < 0) return fail_file(errno, "cannot read", address);
     return qcow2_virtual_size(header);
   }
 

@@ -9,6 +9,7 @@
 #include <filesystem>
 #include <optional>
 
+#include "agent/core/ids.h"
 #include "drivers/files/durable_file.h"
 
 namespace ca {
@@ -58,6 +59,12 @@ std::optional<std::string> base_in(const std::string& name, const std::string& b
   return name.substr(begin, end - begin);
 }
 
+// "<uuid>_resize" and "<uuid>_del" are the instance's as well.
+std::string instance_of(const std::string& name) {
+  constexpr std::size_t kUuid = 36;
+  return name.size() > kUuid && is_uuid(name.substr(0, kUuid)) ? name.substr(0, kUuid) : name;
+}
+
 // One directory and those below it. What vanishes meanwhile is deleted, or was renamed by somebody whose record still counts.
 Result<void> walk(const std::string& directory, const std::string& user, const std::string& base_dir, int depth, BaseUsers& users) {
   namespace fs = std::filesystem;
@@ -67,7 +74,7 @@ Result<void> walk(const std::string& directory, const std::string& user, const s
     std::error_code gone;
     const fs::file_status status = entry->symlink_status(gone);
     if (gone || path == base_dir) continue;
-    const std::string whose = user.empty() ? entry->path().filename().string() : user;
+    const std::string whose = user.empty() ? instance_of(entry->path().filename().string()) : user;
     if (fs::is_directory(status) && depth < kDeepest) CA_TRY_VOID(walk(path, whose, base_dir, depth + 1, users));
     if (!fs::is_regular_file(status)) continue;
     CA_TRY(const std::string name, backing_name(path));

@@ -1,16 +1,11 @@
 #pragma once
 // Which bases the disks under instances_path really hang on, read from their headers in process.
 
-#include <map>
-#include <set>
 #include <string>
 
-#include "agent/core/error.h"
+#include "drivers/image.h"
 
 namespace ca {
-
-// File name of a base to the directories (an instance's uuid) whose files name it as their backing file.
-using BaseUsers = std::map<std::string, std::set<std::string>>;
 
 // Looks at every regular file below `instances_path` but not in `base_dir`; follows no link. Content is hostile: the worst that a guest
 // can do with what it writes into a raw disk is to keep a base alive. Any file that is there and can't be read is an error: what is not

@@ -13,6 +13,7 @@
 #include "agent/core/ids.h"
 #include "drivers/files/durable_file.h"
 #include "drivers/files/sparse_copy.h"
+#include "drivers/image/cache/backing_users.h"
 #include "drivers/image/cache/base_upkeep.h"
 #include "drivers/image/cache/blank_base.h"
 #include "drivers/image/cache/content_check.h"
@@ -156,6 +157,7 @@ class BaseImageCache final : public ImageCache {
   Result<HeldBase> hold(const ImageMeta& image) override;
   Result<HeldBase> hold_blank(const BlankDisk& disk) override;
   Result<std::vector<CachedBase>> list() override { return list_bases(options_); }
+  Result<BaseUsers> users_on_disk(const std::string& instances_path) override { return backing_users(instances_path, options_.base_dir); }
   Result<bool> remove_unused(const std::string& name, std::chrono::seconds min_age, const std::function<Result<bool>()>& in_use) override {
     return remove_unused_base(options_, name, min_age, in_use);
   }
