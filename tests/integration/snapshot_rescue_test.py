@@ -346,6 +346,23 @@ def RebuildThatFailsIsMendedByAnother(t):
     equal(t.looks(t.id)["vda"][0], 1, "boots")
 
 
+def EphemeralDisksStayWhereTheRebuildSaysSo(t):
+    """The first boot marks the ephemeral disk where LOOK reads a disk's boots."""
+    (t.scratch / "mark").write_text("#!/bin/sh\nprintf '%-512s' 77 | dd of=/dev/vdb bs=512 seek=2040 count=1 conv=notrunc,fsync 2>/dev/null\n")
+    t.agent.ctl("flavor", "create", "--ram", "128", "--vcpus", "1", "--disk", "1", "--ephemeral", "1", "t1e")
+    uuid = t.create("marked", flavor="t1e", data="mark")
+    guest.wait_console(t.agent, uuid, "demo: user-data: done")
+    for option, wanted in (("--preserve-ephemeral", 77), ("--no-preserve-ephemeral", 0)):
+        t.agent.ctl("server", "rebuild", option, "--user-data", str(t.scratch / "look"), "--wait", "marked")
+        seen = t.looks(uuid)
+        equal((seen["vda"][0], seen["vdb"][0]), (1, wanted), f"boots of the root disk, mark on the ephemeral one after {option}")
+    t.agent.ctl("server", "rescue", "--wait", "marked")
+    equal([d[:2] for d in disks(uuid)], [("vda", "disk.rescue"), ("vdb", "disk"), ("hda", "disk.config.rescue")], "disks: the ephemeral one is left out")
+    t.agent.ctl("server", "unrescue", "--wait", "marked")
+    equal([d[:2] for d in disks(uuid)], [("vda", "disk"), ("vdb", "disk.eph0"), ("hda", "disk.config")], "disks")
+    t.agent.ctl("server", "delete", "--wait", "marked")
+
+
 # --- shelve
 
 def ShelvedServerLeavesTheHostAndComesBack(t):
@@ -429,7 +446,7 @@ CASES = [SnapshotOfARunningServerLeavesItRunning, ServerOfASnapshotHasWhatTheFir
          SnapshotIsRefusedInAStateThatHasNoDiskAtRest, BackupsBeyondTheRotationGo, RescuedGuestHasTheRescueDiskFirstAndItsOwnSecond,
          RescueOutlivesTheAgent, UnrescuedGuestRunsOnItsOwnDisk, StoppedServerIsStoppedAgainAfterItsRescue, RescueImageThatIsNotThereIsRefused,
          RebuiltServerHasANewDiskAndTheOldAddress, RebuildFromAnotherImageWhileStoppedStaysStopped, RebuildThatDoesNotFitIsRefused,
-         RebuildThatFailsIsMendedByAnother, ShelvedServerLeavesTheHostAndComesBack, ShelvedServerThatStaysCanBeOffloadedLater,
+         RebuildThatFailsIsMendedByAnother, EphemeralDisksStayWhereTheRebuildSaysSo, ShelvedServerLeavesTheHostAndComesBack, ShelvedServerThatStaysCanBeOffloadedLater,
          DiskThatPretendsToBeQcow2IsTakenForWhatItIs]
 
 if __name__ == "__main__":
