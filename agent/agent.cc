@@ -20,8 +20,10 @@
 #include "agent/token.h"
 #include "agent/verbs/image_cache_manager.h"
 #include "agent/verbs/verb_table.h"
+#include "agent/verbs/volume_work.h"
 #include "drivers/disk/qcow2/qcow2_backend.h"
 #include "drivers/disk/raw/raw_backend.h"
+#include "drivers/volume.h"
 #include "drivers/files/durable_file.h"
 #include "drivers/hypervisor/libvirt/libvirt_hypervisor.h"
 #include "drivers/image/cache/image_cache.h"
@@ -74,7 +76,9 @@ struct Agent::Parts {
                                 *image_source, *processes)),
         image_store(make_local_image_store(paths.image_store())),
         disk_backends(make_disk_backends(config, *processes)),
-        disks(*disk_backends.at(config.images_type == "default" ? "qcow2" : config.images_type)) {}
+        disks(*disk_backends.at(config.images_type == "default" ? "qcow2" : config.images_type)) {
+    volumes.backends.emplace("file", make_file_volumes(config.volumes_path));
+  }
 
   Config config;
   Paths paths;
@@ -92,11 +96,13 @@ struct Agent::Parts {
   std::unique_ptr<ImageStore> image_store;
   DiskBackends disk_backends;
   DiskBackend& disks;  // for new disks
+  VolumeAccess volumes;
   ClaimTable claims{HostCapacity{}};
   DomainEvents events;
   std::unique_ptr<WorkerPool> workers;
   std::unique_ptr<HostMonitor> host;
   std::unique_ptr<Services> services;
+  std::unique_ptr<VolumeWork> volume_work;
   std::unique_ptr<ImageCacheManager> image_cache;
   std::unique_ptr<Journal> journal;
   std::unique_ptr<SpoolBus> bus;
@@ -119,7 +125,8 @@ struct Agent::Parts {
 };
 
 Result<void> Agent::Parts::make_folders() const {
-  for (const std::string& folder : {config.instances_path, paths.base_dir(), paths.locks_dir(), config.data_path, paths.image_store()}) {
+  for (const std::string& folder :
+       {config.instances_path, paths.base_dir(), paths.locks_dir(), config.data_path, paths.image_store(), config.volumes_path}) {
     if (auto made = make_directories(folder); !made) {
       return wrap(std::move(made).error(), "cannot make " + folder, "make it, owned by the agent's user");
     }
@@ -136,8 +143,10 @@ Result<void> Agent::Parts::open_store() {
   host = std::make_unique<HostMonitor>(config, *hypervisor, claims, *store, *processes);
   services = std::make_unique<Services>(
       Services{config, paths, clock, *store, *hypervisor, events, *networks, *images, disks, claims, [this] { return host->virt(); },
-               [this](std::string_view storage) { return disk_backend(storage); }, *image_store, *processes});
+               [this](std::string_view storage) { return disk_backend(storage); }, *image_store, *processes, volumes});
   image_cache = std::make_unique<ImageCacheManager>(*services, [this](std::int64_t bytes) { host->set_image_cache_bytes(bytes); });
+  volume_work = std::make_unique<VolumeWork>(*services, *workers, timers);
+  volumes.work_on = [this](const Uuid& id) { volume_work->work_on(id); };
   journal = std::make_unique<Journal>(*store, *workers, timers, clock, std::chrono::seconds(config.operation_timeout));
   add_verbs(*journal, *services);
   bus = std::make_unique<SpoolBus>(*store, timers);
@@ -246,6 +255,7 @@ Result<void> Agent::start() {
   CA_TRY(const std::string token, load_or_make_token(p.paths.token_file()));
   p.restore_claims();
   p.forget_half_uploads();
+  CA_TRY_VOID(p.volume_work->recover());
   if (auto removed = p.images->remove_unfinished(); !removed) {
     spdlog::warn("what an unfinished fetch left can't be removed: {}; {}", removed.error().chain(), removed.error().action());
   }
@@ -261,6 +271,10 @@ Result<void> Agent::start() {
   add_subnet_routes(p.router, *p.api);
   add_image_cache_routes(p.router, *p.api);
   add_agent_routes(p.router, *p.api);
+  add_volume_routes(p.router, *p.api);
+  add_volume_snapshot_routes(p.router, *p.api);
+  add_connected_volume_routes(p.router, *p.api);
+  add_volume_attachment_routes(p.router, *p.api);
   p.server = std::make_unique<ApiServer>(p.router, *p.api, token);
   CA_TRY_VOID(p.server->open(p.config.api_listen, p.config.api_port));
   p.connect();

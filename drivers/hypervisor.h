@@ -7,12 +7,14 @@
 // Errors: kUnavailable when libvirtd can't be asked (which never means "gone"), kNotFound when it answered that the domain
 // does not exist, kTimeout, kConflict (wrong power state), kExternal (anything else, with libvirt's own words).
 
+#include <chrono>
 #include <cstdint>
 #include <string>
 #include <vector>
 
 #include "agent/core/block_devices.h"
 #include "agent/core/error.h"
+#include "agent/core/ids.h"
 #include "agent/core/states.h"
 
 namespace ca {
@@ -40,11 +42,36 @@ struct DomainSeen {
 };
 
 struct DomainEvent {
-  enum class Kind { kDefined, kUndefined, kStarted, kSuspended, kResumed, kStopped, kShutdown, kCrashed, kRebooted, kBlockJob };
+  enum class Kind {
+    kDefined,
+    kUndefined,
+    kStarted,
+    kSuspended,
+    kResumed,
+    kStopped,
+    kShutdown,
+    kCrashed,
+    kRebooted,
+    kDeviceRemoved,
+    kDeviceRemovalFailed,
+    kBlockJob
+  };
   std::string uuid;
   std::string name;
   Kind kind = Kind::kDefined;
   std::string detail;  // libvirt's reason in words: "destroyed", "shutdown", "failed", ...
+};
+
+// Where a change of a domain's devices takes effect: in the guest that runs now, or in the definition that the next start uses.
+enum class DeviceScope { kLive, kDefinition };
+
+// A key that libvirt hands to QEMU for a disk's storage. Nobody can read it back.
+struct Secret {
+  enum class Usage { kIscsi, kCeph };
+  Uuid id;
+  Usage usage = Usage::kIscsi;
+  std::string name;   // unique among the secrets of its usage
+  std::string value;  // as it is, not base64
 };
 
 // Counters of a running domain since its start. A member that libvirt does not tell (of a busy or silent QEMU) is -1; a list is empty.
@@ -138,6 +165,23 @@ class Hypervisor {
   // Makes the guest's agent flush and hold its file systems, and let them go. Thawing what is not frozen is success.
   virtual Result<void> freeze(const std::string& uuid) = 0;
   virtual Result<void> thaw(const std::string& uuid) = 0;
+
+  // --- devices and their storage
+  // What the next start uses; domain_xml() tells what runs.
+  virtual Result<std::string> definition_xml(const std::string& uuid) = 0;
+  // kConflict: kLive of a domain that is off.
+  virtual Result<void> attach_device(const std::string& uuid, const std::string& xml, DeviceScope scope) = 0;
+  // kLive only asks the guest: kDeviceRemoved or kDeviceRemovalFailed tells what came of it. kNotFound: there is no such device.
+  virtual Result<void> detach_device(const std::string& uuid, const std::string& xml, DeviceScope scope) = 0;
+  // Tells the running guest of a disk's new size; `target` is its <target dev=>. kConflict: the domain is off.
+  virtual Result<void> block_resize(const std::string& uuid, const std::string& target, std::int64_t bytes) = 0;
+  // Writes the disk into the raw file `path`, which has its size: as it is at one moment before this returns. kTimeout after `limit`,
+  // with the job ended. kConflict: the domain is off, or another job runs.
+  virtual Result<void> copy_disk(const std::string& uuid, const std::string& target, const std::string& path,
+                                 std::chrono::seconds limit) = 0;
+  // Both are idempotent.
+  virtual Result<void> set_secret(const Secret& secret) = 0;
+  virtual Result<void> remove_secret(const Uuid& id) = 0;
 };
 
 }  // namespace ca

@@ -90,9 +90,10 @@ make_initramfs() {
     done
     cp "$GUEST/init" "$root/init"
     cp "$GUEST/inittab" "$GUEST/rc" "$GUEST/udhcpc.script" "$GUEST/json.awk" "$root/etc/"
+    cp "$GUEST/block-event" "$root/etc/block-event"
     cp "$GUEST/index.cgi" "$root/www/cgi-bin/index.cgi"
     cp "$GUEST/power-button" "$root/etc/acpi/PWRF/00000080"
-    chmod 0755 "$root/init" "$root/etc/rc" "$root/etc/udhcpc.script" "$root/www/cgi-bin/index.cgi" "$root/etc/acpi/PWRF/00000080"
+    chmod 0755 "$root/init" "$root/etc/rc" "$root/etc/block-event" "$root/etc/udhcpc.script" "$root/www/cgi-bin/index.cgi" "$root/etc/acpi/PWRF/00000080"
     DEP=$WORK/kernel/lib/modules/$RELEASE/modules.dep
     declare -gA SEEN=()
     : > "$WORK/order"

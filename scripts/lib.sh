@@ -145,11 +145,11 @@ PACKAGES_BUILD=(g++ meson ninja-build pkg-config libc6-dev nlohmann-json3-dev li
     libsqlite3-dev libpugixml-dev libarchive-dev libssl-dev libsystemd-dev libnl-route-3-dev
     libboost-program-options-dev libboost-system-dev libcpprest-dev libexpected-dev libvalijson-dev libsimdjson-dev)
 PACKAGES_RUN=(libvirt-daemon-system libvirt-daemon libvirt-clients qemu-system-x86 qemu-utils dnsmasq-base iptables iproute2
-    procps e2fsprogs dosfstools xfsprogs util-linux)
+    procps e2fsprogs dosfstools xfsprogs util-linux qemu-block-extra)
 PACKAGES_DEMO=(iputils-ping curl openssh-client)
 PACKAGES_IMAGE=(busybox-static syslinux syslinux-common mtools qemu-utils)
 PACKAGES_TEST=(libgtest-dev libgmock-dev libbenchmark-dev ccache clang-format-14 clang-tidy-14 shellcheck systemd python3
-    genisoimage libxml2-utils util-linux netcat-openbsd openssl)
+    genisoimage tgt libxml2-utils util-linux netcat-openbsd openssl)
 
 missing_packages() {
     local package

@@ -57,6 +57,10 @@ void add_network_routes(Router& router, ApiServices& s);
 void add_subnet_routes(Router& router, ApiServices& s);
 void add_image_cache_routes(Router& router, ApiServices& s);
 void add_agent_routes(Router& router, ApiServices& s);
+void add_volume_routes(Router& router, ApiServices& s);
+void add_volume_snapshot_routes(Router& router, ApiServices& s);
+void add_connected_volume_routes(Router& router, ApiServices& s);
+void add_volume_attachment_routes(Router& router, ApiServices& s);
 
 // The body as JSON, checked against schemas/rest/<schema>.json.
 [[nodiscard]] Result<Json> checked_body(ApiServices& s, const ApiRequest& request, const std::string& schema);

@@ -57,6 +57,9 @@ struct Config {
   std::string rescue_image_id;            // empty: the instance's own image
   std::string snapshot_image_format;      // qcow2, raw; empty: that of the disk
   std::int64_t shelved_offload_time = 0;  // s; 0: at once, -1: never
+  std::int64_t device_detach_attempts = 8;
+  std::int64_t device_detach_timeout = 20;  // s, of one attempt
+  std::string nfs_mount_point_base;         // $state_path/mnt
   // [vnc] enabled, server_listen
   bool vnc_enabled = true;
   std::string vnc_server_listen = "127.0.0.1";
@@ -76,6 +79,7 @@ struct Config {
   std::int64_t max_hung_workers = 16;
   std::int64_t drain_timeout = 60;  // s, after SIGTERM
   std::string qemu_img = "/usr/bin/qemu-img";
+  std::string volumes_path;  // $state_path/volumes
 };
 
 // Where a value came from, for --print-config.

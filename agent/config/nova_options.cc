@@ -173,8 +173,6 @@ constexpr auto kImageCache = std::to_array<std::string_view>({
 });
 
 constexpr auto kLibvirt = std::to_array<std::string_view>({
-    "device_detach_attempts",
-    "device_detach_timeout",
     "disk_prefix",
     "enabled_perf_events",
     "file_backed_memory",
@@ -205,7 +203,6 @@ constexpr auto kLibvirt = std::to_array<std::string_view>({
     "live_migration_with_native_tls",
     "max_queues",
     "nfs_mount_options",
-    "nfs_mount_point_base",
     "num_aoe_discover_tries",
     "num_iser_scan_tries",
     "num_memory_encrypted_guests",

@@ -21,12 +21,11 @@ const Uuid& checked(const Uuid& id) {
   return id;
 }
 
-// nova names cached images so (virt/libvirt/imagecache.py, get_cache_fname).
-std::string sha1_hex(std::string_view text) {
+std::string digest_hex(std::string_view text, const EVP_MD* kind) {
   std::array<unsigned char, EVP_MAX_MD_SIZE> digest{};
   unsigned int size = 0;
-  if (EVP_Digest(text.data(), text.size(), digest.data(), &size, EVP_sha1(), nullptr) != 1) {
-    fmt::print(stderr, "compute-agent: OpenSSL refuses SHA-1, which names the files of the image cache\n");
+  if (EVP_Digest(text.data(), text.size(), digest.data(), &size, kind, nullptr) != 1) {
+    fmt::print(stderr, "compute-agent: OpenSSL refuses SHA-1 or MD5, which name files of the image cache and NFS mounts\n");
     std::abort();
   }
   std::string hex;
@@ -41,11 +40,13 @@ Paths::Paths(const Config& config)
       base_name_(config.image_cache_subdirectory_name),
       networks_(config.state_path + "/networks"),
       data_(config.data_path),
-      token_file_(config.token_file) {}
+      token_file_(config.token_file),
+      nfs_mounts_(config.nfs_mount_point_base) {}
 
 std::string Paths::base_dir() const { return instances_ + "/" + base_name_; }
 
-std::string Paths::base_image(const Uuid& image_id) const { return base_dir() + "/" + sha1_hex(checked(image_id)); }
+// nova names cached images so (virt/libvirt/imagecache.py, get_cache_fname).
+std::string Paths::base_image(const Uuid& image_id) const { return base_dir() + "/" + digest_hex(checked(image_id), EVP_sha1()); }
 
 std::string Paths::locks_dir() const { return instances_ + "/locks"; }
 
@@ -70,6 +71,12 @@ std::string Paths::database() const { return data_ + "/agent.db"; }
 std::string Paths::token_file() const { return token_file_; }
 
 std::string Paths::image_store() const { return data_ + "/images"; }
+
+std::string Paths::secrets_dir() const { return data_ + "/secrets"; }
+
+std::string Paths::volume_secret(const Uuid& volume) const { return secrets_dir() + "/" + checked(volume); }
+
+std::string Paths::nfs_mount(const std::string& export_address) const { return nfs_mounts_ + "/" + digest_hex(export_address, EVP_md5()); }
 
 std::string Paths::stored_image(const Uuid& image_id) const { return image_store() + "/" + checked(image_id); }
 

@@ -30,9 +30,13 @@ class Paths {
   [[nodiscard]] std::string token_file() const;
   [[nodiscard]] std::string image_store() const;                       // images/
   [[nodiscard]] std::string stored_image(const Uuid& image_id) const;  // images/<id>
+  [[nodiscard]] std::string secrets_dir() const;                       // secrets/
+  [[nodiscard]] std::string volume_secret(const Uuid& volume) const;   // secrets/<id>
+  // Where an NFS export is mounted: its address' MD5, as nova and Cinder name it.
+  [[nodiscard]] std::string nfs_mount(const std::string& export_address) const;
 
  private:
-  std::string instances_, base_name_, networks_, data_, token_file_;
+  std::string instances_, base_name_, networks_, data_, token_file_, nfs_mounts_;
 };
 
 }  // namespace ca

@@ -22,6 +22,7 @@ std::string prefix_of(Service service) {
     case Service::kCompute: return "/compute/v2.1";
     case Service::kImage: return "/image/v2";
     case Service::kNetwork: return "/network/v2.0";
+    case Service::kVolume: return "/volume/v3";
     case Service::kAgent: return "/agent/v1";
   }
   return {};

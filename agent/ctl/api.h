@@ -1,5 +1,5 @@
 #pragma once
-// The agent's REST as the commands see it: three services, JSON in and out, failures with message, causes and next action.
+// The agent's REST as the commands see it: four services, JSON in and out, failures with message, causes and next action.
 
 #include <functional>
 #include <iosfwd>
@@ -15,7 +15,7 @@
 
 namespace ca::ctl {
 
-enum class Service { kCompute, kImage, kNetwork, kAgent };
+enum class Service { kCompute, kImage, kNetwork, kVolume, kAgent };
 
 // Where the agent is and how to be let in. The token is read when the first call is made.
 struct Access {
@@ -31,7 +31,7 @@ using Query = std::vector<std::pair<std::string, std::string>>;
 struct Call {
   std::string method = "GET";
   Service service = Service::kCompute;
-  std::string path;  // below /compute/v2.1, /image/v2 or /network/v2.0; parts chosen by a user are percent-encoded
+  std::string path;  // below /compute/v2.1, /image/v2, /network/v2.0 or /volume/v3; parts chosen by a user are percent-encoded
   Query query;
   std::optional<Json> body;
   std::string content_type = "application/json";

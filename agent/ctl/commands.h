@@ -24,6 +24,9 @@ namespace ca::ctl {
 [[nodiscard]] std::span<const Command> compute_commands();
 [[nodiscard]] std::span<const Command> hypervisor_commands();
 [[nodiscard]] std::span<const Command> console_commands();
+[[nodiscard]] std::span<const Command> volume_commands();
+[[nodiscard]] std::span<const Command> volume_snapshot_commands();
+[[nodiscard]] std::span<const Command> server_volume_commands();
 [[nodiscard]] std::span<const Command> tool_commands();  // complete
 
 [[nodiscard]] const std::vector<Command>& all_commands();

@@ -97,6 +97,16 @@ Result<Json> find_port(Api& api, const std::string& name_or_id) {
   return find(api, Service::kNetwork, "/ports", "port", "port", "ports", name_or_id);
 }
 
+Result<Json> find_volume(Api& api, const std::string& name_or_id) {
+  CA_TRY(const Json found, find(api, Service::kVolume, "/volumes", "volume", "volume", "volumes", name_or_id));
+  if (found.contains("status")) return found;
+  return api.record({.service = Service::kVolume, .path = "/volumes/" + percent_encode(text_member(found, "id"))}, "volume");
+}
+
+Result<Json> find_volume_snapshot(Api& api, const std::string& name_or_id) {
+  return find(api, Service::kVolume, "/snapshots", "snapshot", "snapshot", "snapshots", name_or_id);
+}
+
 // 2.87 is the last microversion with vCPUs and memory in these answers.
 Result<Json> find_hypervisor(Api& api, const std::string& name_or_id) {
   CA_TRY(auto records, api.list({.path = "/os-hypervisors", .microversion = "2.87"}, "hypervisors"));

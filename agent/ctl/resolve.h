@@ -21,6 +21,8 @@ namespace ca::ctl {
 [[nodiscard]] Result<Json> find_network(Api& api, const std::string& name_or_id);
 [[nodiscard]] Result<Json> find_subnet(Api& api, const std::string& name_or_id);
 [[nodiscard]] Result<Json> find_port(Api& api, const std::string& name_or_id);
+[[nodiscard]] Result<Json> find_volume(Api& api, const std::string& name_or_id);
+[[nodiscard]] Result<Json> find_volume_snapshot(Api& api, const std::string& name_or_id);
 [[nodiscard]] Result<Json> find_hypervisor(Api& api, const std::string& name_or_id);
 
 }  // namespace ca::ctl

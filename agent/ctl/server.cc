@@ -58,7 +58,21 @@ constexpr Positional kNewServer[] = {{.name = "<server-name>", .help = "New serv
 
 constexpr Option kCreateOptions[] = {
     {.names = "--flavor", .metavar = "<flavor>", .help = "Create server with this flavor (name or ID)", .required = true},
-    {.names = "--image", .metavar = "<image>", .help = "Create server boot disk from this image (name or ID)", .required = true},
+    {.names = "--image", .metavar = "<image>", .help = "Create server boot disk from this image (name or ID)", .exclusive = "boot"},
+    {.names = "--volume",
+     .metavar = "<volume>",
+     .help = "Create server using this volume as the boot disk (name or ID)",
+     .exclusive = "boot"},
+    {.names = "--boot-from-volume",
+     .metavar = "<volume-size>",
+     .help = "Create a volume of this size in GB from --image and boot from it",
+     .type = ArgType::kNotNegative},
+    {.names = "--block-device",
+     .metavar = "<key=value,...>",
+     .help = "Create a block device on the server (repeat option for more). Keys: uuid, source_type (volume, snapshot, image, blank), "
+             "destination_type, boot_index, volume_size (GB), device_name, disk_bus, tag, delete_on_termination",
+     .repeat = true,
+     .check = &block_device_problem},
     {.names = "--network",
      .metavar = "<network>",
      .help = "Create a NIC on the server and connect it to network (name or ID; repeat option for more NICs). The same as --nic "
@@ -178,7 +192,8 @@ constexpr Command kServerCommands[] = {
      .positionals = kNewServer,
      .options = kCreateOptions,
      .display = Display::kShow,
-     .example = "computectl server create --image demo --flavor m1.tiny --network net1 --key-name mykey --wait demo1",
+     .example = "computectl server create --image demo --flavor m1.tiny --network net1 --key-name mykey --wait demo1\n"
+                "computectl server create --volume root1 --flavor m1.tiny --network net1 demo2",
      .run = &run_server_create},
     {.name = "server delete",
      .summary = "Delete server(s)",

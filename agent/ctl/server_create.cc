@@ -138,13 +138,16 @@ Result<void> add_config_drive(Json& server, const Args& args) {
 
 Result<Json> request_body(Context& context, const Args& args) {
   Json server{{"name", args.text("<server-name>")}};
-  CA_TRY(const Json image, find_image(context.api, args.text("image")));
-  server["imageRef"] = text_member(image, "id");
+  if (const auto name = args.get("image")) {
+    CA_TRY(const Json image, find_image(context.api, *name));
+    server["imageRef"] = text_member(image, "id");
+  }
   CA_TRY(const Json flavor, find_flavor(context.api, args.text("flavor")));
   server["flavorRef"] = text_member(flavor, "id");
   CA_TRY_VOID(add_counts(server, args));
   CA_TRY_VOID(add_config_drive(server, args));
   add_local_disks(server, args);
+  CA_TRY_VOID(add_block_devices(context.api, server, args));
   if (const auto path = args.get("user-data")) {
     CA_TRY(server["user_data"], read_user_data(*path));
   }

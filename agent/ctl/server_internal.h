@@ -19,6 +19,11 @@ namespace ca::ctl {
 // "size=1,format=ext4": what is wrong with it, or empty.
 [[nodiscard]] std::string ephemeral_problem(const std::string& value);
 
+// "uuid=...,source_type=...": what is wrong with it, or empty.
+[[nodiscard]] std::string block_device_problem(const std::string& value);
+// --volume, --boot-from-volume and --block-device into the body of a server's creation.
+[[nodiscard]] Result<void> add_block_devices(Api& api, Json& server, const Args& args);
+
 // A server as `server show` and `server create` show it.
 [[nodiscard]] Result<Details> server_details(Context& context, Json server);
 

@@ -115,7 +115,8 @@ Result<void> add_disk(Node devices, const DiskDevice& disk, const GuestOptions& 
     add_text(tune, name.substr(5).c_str(), value);
   }
   if (!disk.serial.empty()) add_text(node, "serial", disk.serial);
-  if (cdrom) add(node, "readonly");
+  if (disk.shareable) add(node, "shareable");
+  if (cdrom || disk.read_only) add(node, "readonly");
   return {};
 }
 

@@ -20,6 +20,8 @@ struct DiskDevice {
   std::string io;       // "native", "threads" or empty: QEMU's default
   std::string discard;  // "unmap", "ignore" or empty
   std::string serial;
+  bool shareable = false;  // several guests may write to it
+  bool read_only = false;
 };
 
 struct NicDevice {

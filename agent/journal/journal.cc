@@ -77,6 +77,7 @@ Result<std::optional<Operation>> Journal::take_over(const Verb& verb, const Mess
   auto record = check_acceptable(verb, message, tx);
   if (!record) {
     accepted.refusal = record.error();
+    if (verb.on_refused) CA_TRY_VOID(verb.on_refused(message, tx));
     if (!tx.get<Instance>(accepted.instance_uuid)) return std::nullopt;
     CA_TRY_VOID(settle_refused(verb, message, record.error(), tx));
     action.message = "Error";

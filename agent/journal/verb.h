@@ -67,6 +67,8 @@ struct Verb {
 
   // Checks the order against the record and says what the record looks like once it is accepted.
   std::function<Result<Instance>(const Message&, Tx&)> accept;
+  // The message is refused: takes back what its sender reserved for it. May be empty.
+  std::function<Result<void>(const Message&, Tx&)> on_refused;
   RecordChange on_success;
   // The operation was undone (or gave up); op.error says why. Leaves no task_state behind.
   std::function<Result<void>(Tx&, Instance&, const Fault&)> on_failure;

@@ -37,6 +37,21 @@ std::string full_hostname(const MetadataInput& input) {
   return input.dhcp_domain.empty() ? input.instance.hostname : input.instance.hostname + "." + input.dhcp_domain;
 }
 
+// nova: api/metadata/base.py, _get_device_metadata. Guests find a disk by its serial; its address is the guest's own matter.
+OrderedJson tagged_devices(const Instance& instance) {
+  OrderedJson devices = OrderedJson::array();
+  for (const BlockDevice& device : instance.block_devices) {
+    if (device.tag.empty() || device.destination != BlockDestination::kVolume) continue;
+    devices.push_back({{"type", "disk"},
+                       {"bus", "none"},
+                       {"address", "none"},
+                       {"serial", device.volume_id},
+                       {"path", device.device_name},
+                       {"tags", OrderedJson::array({device.tag})}});
+  }
+  return devices;
+}
+
 OrderedJson meta_data(const MetadataInput& input, std::string_view version) {
   const Instance& instance = input.instance;
   OrderedJson json{{"uuid", instance.uuid}};
@@ -52,7 +67,7 @@ OrderedJson meta_data(const MetadataInput& input, std::string_view version) {
   json["availability_zone"] = instance.availability_zone;
   if (since(version, kGrizzly)) json["random_seed"] = base64_encode(input.random_seed);
   if (since(version, kLiberty)) json["project_id"] = instance.project_id;
-  if (since(version, kNewtonOne)) json["devices"] = OrderedJson::array();
+  if (since(version, kNewtonOne)) json["devices"] = tagged_devices(instance);
   if (since(version, kVictoria)) json["dedicated_cpus"] = OrderedJson::array();
   return json;
 }

@@ -4,6 +4,7 @@
 
 #include "agent/verbs/life.h"
 #include "agent/verbs/verb_table.h"
+#include "agent/verbs/volume_records.h"
 
 namespace ca {
 namespace {
@@ -25,7 +26,7 @@ Result<Instance> accept_build(const Config& config, const Message& message, Tx& 
     CA_TRY(wanted.number, tx.next_number("instance_number"));
   }
   if (wanted.created_us == 0) wanted.created_us = tx.now_us();
-  CA_TRY_VOID(check_image_fits(wanted.flavor, wanted.image));
+  CA_TRY_VOID(check_image_fits(wanted.flavor, wanted.image, !boots_from_volume(wanted)));
   wanted.host = config.host;
   wanted.vm_state = VmState::kBuilding;
   wanted.task_state = TaskState::kScheduling;
@@ -36,6 +37,7 @@ Result<Instance> accept_build(const Config& config, const Message& message, Tx& 
   wanted.local_disks.clear();
   wanted.claim.reset();
   wanted.fault.reset();
+  CA_TRY_VOID(record_volumes(tx, config, wanted));
   return wanted;
 }
 
@@ -72,14 +74,14 @@ Step claim_step(Services& s) {
   return step;
 }
 
-Result<void> check_image_fits(const Flavor& flavor, const ImageMeta& image) {
+Result<void> check_image_fits(const Flavor& flavor, const ImageMeta& image, bool local_root) {
   if (flavor.memory_mib < image.min_ram_mib) {
     return fail(Code::kInvalid,
                 fmt::format("Flavor's memory is too small for requested image: {} MiB, the image asks for {} MiB", flavor.memory_mib,
                             image.min_ram_mib),
                 "use a larger flavor");
   }
-  if (flavor.root_gib == 0) return {};
+  if (flavor.root_gib == 0 || !local_root) return {};
   if (flavor.root_gib < image.min_disk_gib) {
     return fail(Code::kInvalid,
                 fmt::format("Flavor's disk is smaller than the minimum size specified in image metadata: {} GiB, "
@@ -103,9 +105,15 @@ Verb build_and_run_instance(Services& s) {
   verb.action = "create";
   verb.order = Order::kBuild;
   verb.at_once = static_cast<std::size_t>(s.config.max_concurrent_builds);
-  verb.steps = {claim_step(s),        allocate_ports_step(s),      fetch_image_step(s),
-                create_disk_step(s),  create_config_drive_step(s), with_task(plug_ports_step(s), TaskState::kSpawning),
-                define_step(s, true), start_step(s, true)};
+  verb.steps = {claim_step(s),
+                allocate_ports_step(s),
+                fetch_image_step(s),
+                make_volumes_step(s),
+                create_disk_step(s),
+                create_config_drive_step(s),
+                with_task(plug_ports_step(s), TaskState::kSpawning),
+                define_step(s, true),
+                start_step(s, true)};
   verb.accept = [&s](const Message& message, Tx& tx) { return accept_build(s.config, message, tx); };
   verb.on_success = [](Tx& tx, Instance& record) -> Result<void> {
     record.vm_state = VmState::kActive;
@@ -114,7 +122,8 @@ Verb build_and_run_instance(Services& s) {
     record.launched_us = tx.now_us();
     return {};
   };
-  verb.on_failure = [](Tx&, Instance& record, const Fault& fault) -> Result<void> {
+  verb.on_failure = [&s](Tx& tx, Instance& record, const Fault& fault) -> Result<void> {
+    CA_TRY_VOID(give_volumes_back(s, tx, record));
     record.vm_state = VmState::kError;
     record.task_state = TaskState::kNone;
     record.power_state = PowerState::kNoState;

@@ -5,6 +5,7 @@
 #include "agent/metadata/instance_metadata.h"
 #include "agent/verbs/local_disks.h"
 #include "agent/verbs/steps.h"
+#include "agent/verbs/volume_records.h"
 #include "drivers/config_drive.h"
 #include "drivers/files/durable_file.h"
 #include "drivers/files/instance_dir.h"
@@ -58,6 +59,7 @@ Step fetch_image_step(Services& s) {
   return {.name = "fetch_image",
           .limit = std::chrono::seconds(s.config.operation_timeout),
           .run = [&s](StepContext& ctx) -> Result<void> {
+            if (boots_from_volume(ctx.instance())) return {};
             auto base = s.images.fetch(ctx.instance().image);
             if (base) return {};
             return wrap(std::move(base).error(), fmt::format("image {} can't be fetched", ctx.instance().image.id));
@@ -73,7 +75,7 @@ Result<void> make_disks(Services& s, StepContext& ctx, const Instance& instance)
                            [&s, &instance, as_planned = disks] { return write_disk_info(s, instance.uuid, as_planned); }));
   ctx.on_commit([disks](Tx&, Instance& record) -> Result<void> {
     record.local_disks = disks;
-    record.root_device_name = disks.front().device_name;
+    if (!boots_from_volume(record)) record.root_device_name = disks.front().device_name;
     return {};
   });
   return {};

@@ -1,6 +1,9 @@
 // Steps of orders that take a guest down and start it on something else: rescue, unrescue, rebuild, shelve.
 
+#include <fmt/format.h>
+
 #include "agent/verbs/steps.h"
+#include "agent/verbs/volume_records.h"
 
 namespace ca {
 namespace {
@@ -13,6 +16,12 @@ Result<void> define_and_start(Services& s, StepContext& ctx) {
 }
 
 }  // namespace
+
+Result<void> check_local_root(const Instance& instance, std::string_view what) {
+  if (!boots_from_volume(instance)) return {};
+  return fail(Code::kInvalid, fmt::format("{} is not supported for volume-backed instances: {} boots from a volume", what, instance.uuid),
+              "work on the volume: `computectl volume snapshot create --force` copies it while it is attached");
+}
 
 void mark_lost(StepContext& ctx) { ctx.scratch()[kLost] = true; }
 

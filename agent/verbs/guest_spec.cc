@@ -4,6 +4,7 @@
 #include "agent/verbs/local_disks.h"
 #include "agent/verbs/rescue_spec.h"
 #include "agent/verbs/steps.h"
+#include "agent/verbs/volume_disks.h"
 
 namespace ca {
 // "x86_64=q35" of [libvirt] hw_machine_type; the image's own property goes before it.
@@ -32,8 +33,12 @@ Result<std::string> guest_xml(Services& s, const Instance& recorded) {
   spec.rng_dev_path = s.config.rng_dev_path;
   spec.mem_stats_period_seconds = s.config.mem_stats_period_seconds;
   spec.product_version = COMPUTE_AGENT_VERSION;
-  CA_TRY(spec.disks,
-         recorded.rescue_image ? rescue_disk_devices(s, instance, spec.machine) : local_disk_devices(s, instance, spec.machine));
+  if (recorded.rescue_image) {
+    CA_TRY(spec.disks, rescue_disk_devices(s, instance, spec.machine));
+  } else {
+    CA_TRY(spec.disks, local_disk_devices(s, instance, spec.machine));
+    CA_TRY_VOID(add_volume_disks(s, instance, spec.disks));
+  }
   CA_TRY(const std::string model, vif_model(instance.image));
   for (const NicRecords& nic : nics) {
     const std::string bridge = nic.network.bridge.empty() ? s.networks.bridge_for(nic.network) : nic.network.bridge;

@@ -1,5 +1,7 @@
 #include "agent/verbs/life.h"
 
+#include "agent/verbs/volume_records.h"
+
 namespace ca {
 namespace {
 
@@ -38,7 +40,7 @@ Result<PowerState> seen_state(Services& s, const Uuid& uuid) {
 bool is_off(PowerState state) { return state == PowerState::kNoState || state == PowerState::kShutdown || state == PowerState::kCrashed; }
 
 Claim claim_of(const Instance& instance) {
-  const std::int64_t root = (root_bytes(instance) + kGib - 1) / kGib;
+  const std::int64_t root = boots_from_volume(instance) ? 0 : (root_bytes(instance) + kGib - 1) / kGib;
   return {instance.flavor.vcpus, instance.flavor.memory_mib,
           root + instance.flavor.ephemeral_gib + (instance.flavor.swap_mib + 1023) / 1024};
 }

@@ -6,6 +6,7 @@
 #include <set>
 
 #include "agent/verbs/steps.h"
+#include "agent/verbs/volume_records.h"
 #include "drivers/files/instance_dir.h"
 
 namespace ca {
@@ -120,6 +121,7 @@ Result<std::vector<LocalDisk>> planned_disks(const Instance& instance, const Dis
     taken.insert(target);
     disk.device_name = "/dev/" + target;
   }
+  if (boots_from_volume(instance)) disks.erase(disks.begin());
   return disks;
 }
 
@@ -129,7 +131,7 @@ Result<std::vector<LocalDisk>> planned_disks(Services& s, const Instance& instan
 }
 
 std::vector<LocalDisk> recorded_disks(Services& s, const Instance& instance) {
-  if (!instance.local_disks.empty()) return instance.local_disks;
+  if (!instance.local_disks.empty() || boots_from_volume(instance)) return instance.local_disks;
   LocalDisk disk;
   disk.name = "disk";
   disk.storage = s.disks.storage();

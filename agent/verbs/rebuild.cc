@@ -126,6 +126,7 @@ Verb rebuild_instance(Services& s) {
                 start_if_step(s, is_to_run)};
   verb.accept = [](const Message& message, Tx& tx) -> Result<Instance> {
     CA_TRY(Instance record, accept_order(Order::kRebuild, message, tx));
+    CA_TRY_VOID(check_local_root(record, "Rebuild"));
     record.old_vm_state = record.vm_state;
     record.task_state = TaskState::kRebuilding;
     return record;

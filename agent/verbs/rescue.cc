@@ -190,6 +190,7 @@ Verb rescue_instance(Services& s) {
                 enter_rescue_step(s),       plug_again_step(s),         define_step(s, false), start_step(s, true)};
   verb.accept = [](const Message& message, Tx& tx) -> Result<Instance> {
     CA_TRY(Instance record, accept_order(Order::kRescue, message, tx));
+    CA_TRY_VOID(check_local_root(record, "Rescue"));
     record.old_vm_state = record.vm_state;
     record.task_state = TaskState::kRescuing;
     return record;

@@ -9,6 +9,7 @@
 #include "agent/verbs/life.h"
 #include "agent/verbs/local_disks.h"
 #include "agent/verbs/verb_table.h"
+#include "agent/verbs/volume_records.h"
 
 namespace ca {
 namespace {
@@ -22,12 +23,6 @@ Claim larger(const Claim& a, const Claim& b) {
 Claim claim_with(Instance instance, const Flavor& flavor) {
   instance.flavor = flavor;
   return claim_of(instance);
-}
-
-bool boots_from_volume(const Instance& instance) {
-  return std::ranges::any_of(instance.block_devices, [](const BlockDevice& device) {
-    return device.boot_index == 0 && device.destination == BlockDestination::kVolume;
-  });
 }
 
 struct DataDisk {

@@ -2,6 +2,8 @@
 // What verbs work with. Everything is an interface or a value; verbs own none of it.
 
 #include <functional>
+#include <map>
+#include <memory>
 #include <string>
 #include <string_view>
 
@@ -17,12 +19,20 @@
 #include "drivers/image_store.h"
 #include "drivers/network.h"
 #include "drivers/process.h"
+#include "drivers/volume.h"
 
 namespace ca {
 
 struct VirtChoice {
   std::string type;    // "kvm" or "qemu"
   std::string reason;  // why, for the log and `hypervisor show`
+};
+
+// Back ends of volumes by name (Volume::backend), and who works on the volumes.
+struct VolumeAccess {
+  std::map<std::string, std::unique_ptr<VolumeBackend>> backends;
+  // Carries out what the status of a volume or snapshot orders (creating, deleting, extending), in the background.
+  std::function<void(const Uuid&)> work_on;
 };
 
 struct Services {
@@ -43,6 +53,7 @@ struct Services {
   std::function<Result<DiskBackend*>(std::string_view storage)> disks_of;
   ImageStore& image_store;
   ProcessRunner& processes;
+  VolumeAccess& volumes;
 };
 
 }  // namespace ca

@@ -196,6 +196,9 @@ Result<Instance> accept_snapshot(Order order, const Message& message, Tx& tx) {
                 "order a new image");
   }
   auto record = accept_order(order, message, tx);
+  if (record) {
+    if (auto local = check_local_root(*record, "An image of the root disk"); !local) record = tl::unexpected<Error>(local.error());
+  }
   if (!record) CA_TRY_VOID(erase_image(tx, id));
   return record;
 }

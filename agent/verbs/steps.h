@@ -21,6 +21,14 @@ namespace ca {
 [[nodiscard]] Step create_config_drive_step(Services& s);
 [[nodiscard]] Step remove_directory_step(Services& s);
 
+// --- volumes (volume_steps.cc)
+// Reserves the volumes that the instance's block devices name, and records those that the build is to make. Twice is no harm.
+Result<void> record_volumes(Tx& tx, const Config& config, Instance& record);
+// After a build that failed; what it made is deleted.
+Result<void> give_volumes_back(Services& s, Tx& tx, const Instance& record);
+[[nodiscard]] Step make_volumes_step(Services& s);     // storage of those to be made; all connected
+[[nodiscard]] Step release_volumes_step(Services& s);  // all given back; those that end with the instance are deleted
+
 // --- guest (guest_steps.cc)
 [[nodiscard]] Step define_step(Services& s, bool undoable);
 [[nodiscard]] Step start_step(Services& s, bool undoable);  // and waits for libvirt's event
@@ -46,8 +54,10 @@ void mark_lost(StepContext& ctx);
 // In an undo: the image stays, although the order failed.
 void keep_image(StepContext& ctx);
 
-// kInvalid with both sizes: the flavor is too small for the image.
-[[nodiscard]] Result<void> check_image_fits(const Flavor& flavor, const ImageMeta& image);
+// kInvalid with both sizes: the flavor is too small for the image. A root that is a volume need not hold to the flavor's disk.
+[[nodiscard]] Result<void> check_image_fits(const Flavor& flavor, const ImageMeta& image, bool local_root = true);
+// kInvalid, naming `what`: the instance's root disk is a volume, which the agent does not copy or replace.
+[[nodiscard]] Result<void> check_local_root(const Instance& instance, std::string_view what);
 // create_disk of an instance as it stands in `instance`, whose image may be another than the record's.
 Result<void> make_disks(Services& s, StepContext& ctx, const Instance& instance);
 [[nodiscard]] Result<ConfigDriveFiles> config_drive_files(Services& s, const Instance& instance, const std::string& admin_pass);

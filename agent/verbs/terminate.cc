@@ -33,7 +33,8 @@ Verb terminate_instance(Services& s) {
   verb.order = Order::kTerminate;
   verb.must_finish = true;
   verb.cancels_others = true;
-  verb.steps = {power_off_step(s), undefine_step(s), unplug_ports_step(s), remove_directory_step(s), release_step(s)};
+  verb.steps = {power_off_step(s),        undefine_step(s),        unplug_ports_step(s),
+                remove_directory_step(s), release_volumes_step(s), release_step(s)};
   verb.accept = [](const Message& message, Tx& tx) -> Result<Instance> {
     CA_TRY(Instance record, accept_order(Order::kTerminate, message, tx));
     record.task_state = TaskState::kDeleting;

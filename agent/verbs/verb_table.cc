@@ -29,6 +29,9 @@ void add_verbs(Journal& journal, Services& s) {
   journal.add(resize_instance(s));
   journal.add(confirm_resize(s));
   journal.add(revert_resize(s));
+  journal.add(attach_volume(s));
+  journal.add(detach_volume(s));
+  journal.add(extend_volume(s));
 }
 
 Result<Instance> accept_order(Order order, const Message& message, Tx& tx) {

@@ -35,6 +35,9 @@ namespace ca {
 [[nodiscard]] Verb resize_instance(Services& s);
 [[nodiscard]] Verb confirm_resize(Services& s);
 [[nodiscard]] Verb revert_resize(Services& s);
+[[nodiscard]] Verb attach_volume(Services& s);
+[[nodiscard]] Verb detach_volume(Services& s);
+[[nodiscard]] Verb extend_volume(Services& s);
 
 // `s` outlives the journal.
 void add_verbs(Journal& journal, Services& s);

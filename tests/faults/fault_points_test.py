@@ -12,9 +12,9 @@ import typing
 
 import host_state
 from harness import tap
-from harness.agent import Failed
+from harness.agent import Failed, virsh
 from tiny_guest import DEAF, POLITE
-from world import KEPT, World, equal
+from world import KEPT, SCSI, World, equal
 
 KILLED = -9
 
@@ -32,6 +32,7 @@ class Order:
     images: int = 0                  # images of servers that it leaves more than there were
     fails: str = None                # why it fails on these guests: its last step never ends
     once: bool = False               # what it leaves is no server as others need (another flavor, a new console log): it is deleted
+    check: typing.Callable = None    # (world, uuid, undone): what else must hold at rest; leaves the world as it was before the order
 
 
 def act(body):
@@ -98,6 +99,64 @@ def rebuild(world, uuid):
     return act({"rebuild": {"imageRef": world.images[POLITE]}})(world, uuid)
 
 
+def attach_volume(world, uuid):
+    volume = world.volumes()[0]["id"]
+    path = f"/compute/v2.1/servers/{uuid}/os-volume_attachments"
+    equal(world.agent.call("POST", path, {"volumeAttachment": {"volumeId": volume, "tag": "data"}})[0], 200, "status of the attachment")
+    return uuid
+
+
+def detach_volume(world, uuid):
+    volume = world.volumes()[0]["id"]
+    equal(world.agent.call("DELETE", f"/compute/v2.1/servers/{uuid}/os-volume_attachments/{volume}")[0], 202, "status of the detachment")
+    return uuid
+
+
+def extend_volume(world, uuid):
+    path = f"/volume/v3/volumes/{world.volumes()[0]['id']}/action"
+    equal(world.agent.call("POST", path, {"os-extend": {"new_size": 2}})[0], 202, "status of the extension")
+    return uuid
+
+
+def with_volume(server, attached):
+    """The server that `server` gives, and a volume: its own, or a free one."""
+    def needs(world):
+        uuid = server(world)
+        if attached:
+            return world.attached(uuid)
+        world.volume()
+        return uuid
+    return needs
+
+
+def volume_is(attached, size=1):
+    """The one volume is attached, or free; to record, definition and guest alike."""
+    def check(world, uuid, undone):
+        volume = world.volumes()[0]
+        there = attached != undone
+        equal((volume["status"], [a["server_id"] for a in volume["attachments"]]), ("in-use", [uuid]) if there else ("available", []), "the volume")
+        equal(volume["size"], 1 if undone else size, "size of the volume")
+        equal([a["id"] for a in world.agent.server(uuid)["os-extended-volumes:volumes_attached"]], [volume["id"]] if there else [], "the server's volumes")
+        for more in ((), ("--inactive",)):
+            equal(virsh("dumpxml", uuid, *more).stdout.count(volume["id"] + "</serial>"), int(there), f"disks of the volume in the domain's XML {more}")
+        world.remove_volumes()
+    return check
+
+
+def extended(world, uuid, undone):
+    volume = world.volumes()[0]
+    equal((volume["status"], volume["size"], len(volume["attachments"])), ("in-use", 1 if undone else 2, 1), "the volume")
+    world.remove_volumes()
+
+
+def scsi_active(world):
+    return world.active(SCSI)
+
+
+def scsi_shut_off(world):
+    return world.shut_off(SCSI)
+
+
 ORDERS = {
     "build_and_run_instance": [Order("build", lambda world, _: world.order_build(), "ACTIVE", starts=1, undone="ERROR")],
     "terminate_instance": [Order("delete", delete, "DELETED", lambda world: world.active(POLITE))],
@@ -106,6 +165,11 @@ ORDERS = {
                       Order("stop of a deaf guest", act({"os-stop": None}), "SHUTOFF", lambda world: world.active(DEAF))],
     "reboot_instance": [Order("soft reboot", act({"reboot": {"type": "SOFT"}}), "ACTIVE", lambda world: world.active(POLITE), starts=1),
                         Order("hard reboot", act({"reboot": {"type": "HARD"}}), "ACTIVE", lambda world: world.active(DEAF), starts=1)],
+    "attach_volume": [Order("attach volume", attach_volume, "ACTIVE", with_volume(scsi_active, False), undone="ACTIVE", check=volume_is(True)),
+                      Order("attach volume to a server that is off", attach_volume, "SHUTOFF", with_volume(scsi_shut_off, False), check=volume_is(True))],
+    "detach_volume": [Order("detach volume", detach_volume, "ACTIVE", with_volume(scsi_active, True), undone="ACTIVE", check=volume_is(False)),
+                      Order("detach volume of a server that is off", detach_volume, "SHUTOFF", with_volume(scsi_shut_off, True), check=volume_is(False))],
+    "extend_volume": [Order("extend volume", extend_volume, "ACTIVE", with_volume(scsi_active, True), undone="ACTIVE", check=extended)],
 }
 ORDERS.update({
     "pause_instance": [Order("pause", act({"pause": None}), "PAUSED", lambda world: world.active(DEAF), undone="ACTIVE")],
@@ -248,6 +312,11 @@ class Case:
         self.world.drop_snapshots()
         equal(self.agent.stop(), 0, "exit status of the agent at SIGTERM")
         self.check_journal(self.world.check_store(self.expected))
+        if self.order.check:
+            self.agent.start()
+            self.order.check(self.world, self.uuid, self.undoes)
+            self.agent.wait_idle()
+            equal(self.agent.stop(), 0, "exit status of the agent at SIGTERM")
 
     def check_guest(self):
         starts = self.order.starts

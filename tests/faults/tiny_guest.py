@@ -22,6 +22,6 @@ def _say(text):
 
 def image(kind):
     """1 MiB with that boot sector."""
-    code = _ENABLE_POWER_BUTTON + _say(kind) + _POWER_OFF_WHEN_PRESSED if kind == POLITE else _say(kind) + _SLEEP_FOR_EVER
+    code = _ENABLE_POWER_BUTTON + _say(kind) + _POWER_OFF_WHEN_PRESSED if kind != DEAF else _say(kind) + _SLEEP_FOR_EVER
     sector = code.ljust(446, b"\0") + b"\x80\0\1\0\x83\0\2\0\1\0\0\0\xff\7\0\0" + b"\0" * 48 + b"\x55\xaa"
     return sector.ljust(1 << 20, b"\0")

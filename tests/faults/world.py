@@ -9,6 +9,10 @@ import host_state
 import tiny_guest
 from harness.agent import BUILD, DATA, INSTANCES, Agent, Failed, domains, taps, virsh, wait_for
 
+# Polite, its disks on a bus that gives a device up without the guest's help.
+SCSI = "scsi"
+SCSI_DISKS = {"hw_disk_bus": "scsi", "hw_scsi_model": "virtio-scsi"}
+VOLUMES = Path("/var/lib/nova/volumes")
 RAM_MIB = 24
 RESERVED_MIB = 512
 KEPT = "ERROR, kept"  # in ERROR after it once ran; a build that failed has nothing
@@ -32,7 +36,7 @@ class World:
     def __init__(self, scratch):
         self.scratch = Path(scratch)
         self.images = {}
-        for kind in (tiny_guest.POLITE, tiny_guest.DEAF):
+        for kind in (tiny_guest.POLITE, tiny_guest.DEAF, SCSI):
             (self.scratch / kind).write_bytes(tiny_guest.image(kind))
         self.configure()
         self.made = 0
@@ -47,8 +51,8 @@ class World:
 
     def set_up(self):
         self.agent.start()
-        for kind in (tiny_guest.POLITE, tiny_guest.DEAF):
-            self.images[kind] = self.agent.image(self.scratch / kind, "raw", kind)
+        for kind in (tiny_guest.POLITE, tiny_guest.DEAF, SCSI):
+            self.images[kind] = self.agent.image(self.scratch / kind, "raw", kind, **(SCSI_DISKS if kind == SCSI else {}))
         self.flavor = self.agent.flavor("tiny", ram=RAM_MIB, disk=1)
         self.larger = self.agent.flavor("larger", ram=RAM_MIB + 8, vcpus=2, disk=2)
         self.network = self.agent.network("net")
@@ -71,7 +75,7 @@ class World:
         for name in virsh("net-list", "--all", "--name").stdout.split():
             virsh("net-destroy", name, check=False)
             virsh("net-undefine", name, check=False)
-        for top in (DATA, INSTANCES):
+        for top in (DATA, INSTANCES, VOLUMES):
             for entry in top.iterdir():
                 shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
         self.set_up()
@@ -116,6 +120,41 @@ class World:
         self.agent.action(uuid, body)
         self.agent.wait_status(uuid, status)
         return uuid
+
+    # --- volumes
+    def volume(self, status="available"):
+        """A new one, or none: the one there is."""
+        made = self.agent.ok("POST", "/volume/v3/volumes", {"volume": {"size": 1, "name": "volume"}})["volume"]["id"]
+        self.agent_volume(made, status)
+        return made
+
+    def agent_volume(self, volume, status):
+        def look():
+            found = self.agent.ok("GET", f"/volume/v3/volumes/{volume}")["volume"]
+            return found if found["status"] == status else None
+        return wait_for(f"volume {volume} to be {status}", look, 60)
+
+    def attached(self, uuid):
+        """The server, with a volume."""
+        volume = self.volume()
+        self.agent.ok("POST", f"/compute/v2.1/servers/{uuid}/os-volume_attachments", {"volumeAttachment": {"volumeId": volume}})
+        self.agent_volume(volume, "in-use")
+        self.agent.wait_idle()
+        return uuid
+
+    def volumes(self):
+        return self.agent.ok("GET", "/volume/v3/volumes/detail")["volumes"]
+
+    def remove_volumes(self):
+        """Call with the agent running: as it was before any volume."""
+        for volume in self.volumes():
+            for attachment in volume["attachments"]:
+                path = f"/compute/v2.1/servers/{attachment['server_id']}/os-volume_attachments/{volume['id']}"
+                equal(self.agent.call("DELETE", path)[0], 202, "status of a detachment")
+                self.agent_volume(volume["id"], "available")
+            equal(self.agent.call("DELETE", f"/volume/v3/volumes/{volume['id']}")[0], 202, "status of a volume's DELETE")
+        wait_for("no volume to be left", lambda: not self.volumes(), 60)
+        equal([p.name for p in VOLUMES.iterdir()], [], "files of volumes")
 
     def standing_server(self, kind, status):
         return next((u for u, what in self.standing.items() if what == (kind, status)), None)

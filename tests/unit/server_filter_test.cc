@@ -6,6 +6,8 @@
 namespace ca {
 namespace {
 
+using testing::ScratchDir;
+
 class ServerFilterTest : public ::testing::Test {
  protected:
   void SetUp() override { store = *Store::open(dir / "db", clock); }

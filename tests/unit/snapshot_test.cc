@@ -48,7 +48,7 @@ class Snapshots : public ::testing::Test {
                    return VirtChoice{"qemu", "test"};
                  },
                  [this](std::string_view storage) -> Result<DiskBackend*> { return storage == "raw" ? raw_.get() : qcow2_.get(); },
-                 *image_store_, runner_});
+                 *image_store_, runner_, volumes_});
     hypervisor_.start(events_);
     instance_.uuid = kUuid;
     instance_.number = 1;
@@ -99,6 +99,7 @@ class Snapshots : public ::testing::Test {
   FakeNetworkDriver networks_;
   DomainEvents events_;
   ClaimTable claims_{HostCapacity{}};
+  VolumeAccess volumes_;
   std::unique_ptr<Store> store_;
   std::unique_ptr<DiskBackend> raw_, qcow2_;
   std::unique_ptr<ImageSource> source_;

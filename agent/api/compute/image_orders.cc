@@ -10,14 +10,18 @@
 namespace ca {
 namespace {
 
-Result<Json> image_args(ApiServices&, const Instance&, const Json&) { return Json{{"image_id", new_uuid()}}; }
+Result<Json> image_args(ApiServices&, const Instance& instance, const Json&) {
+  CA_TRY_VOID(check_local_root(instance, "An image of the root disk"));
+  return Json{{"image_id", new_uuid()}};
+}
 
 std::int64_t rotation_of(const Json& body) {
   const Json& rotation = body.at("rotation");
   return rotation.is_string() ? std::stoll(rotation.get<std::string>()) : rotation.get<std::int64_t>();
 }
 
-Result<Json> backup_args(ApiServices&, const Instance&, const Json& body) {
+Result<Json> backup_args(ApiServices&, const Instance& instance, const Json& body) {
+  CA_TRY_VOID(check_local_root(instance, "Backup"));
   return Json{{"image_id", new_uuid()}, {"backup_type", body.at("backup_type")}, {"rotation", rotation_of(body)}};
 }
 

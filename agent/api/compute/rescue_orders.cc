@@ -6,6 +6,7 @@
 #include "agent/api/compute/server_view.h"
 #include "agent/core/base64.h"
 #include "agent/core/ids.h"
+#include "agent/verbs/steps.h"
 #include "agent/verbs/verb_table.h"
 
 namespace ca {
@@ -33,6 +34,7 @@ std::string password_of(const Json& body) {
 }
 
 Result<Json> rescue_args(ApiServices& s, const Instance& instance, const Json& body) {
+  CA_TRY_VOID(check_local_root(instance, "Rescue"));
   const Uuid image = text_of(body, "rescue_image_ref");
   CA_TRY_VOID(rescue_image_for(s.verbs, instance, image));
   Json args{{"rescue_password", password_of(body)}};
@@ -57,6 +59,7 @@ Result<std::string> public_key(ApiServices& s, const std::string& name) {
 }
 
 Result<Json> rebuild_args(ApiServices& s, const Instance& instance, const Json& body) {
+  CA_TRY_VOID(check_local_root(instance, "Rebuild"));
   CA_TRY_VOID(rebuild_image_for(s.verbs, instance, body.at("imageRef")));
   CA_TRY_VOID(public_key(s, text_of(body, "key_name")));
   if (auto decoded = base64_decode(text_of(body, "user_data")); !decoded) {

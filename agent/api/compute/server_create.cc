@@ -6,6 +6,7 @@
 #include <charconv>
 
 #include "agent/api/compute/local_devices.h"
+#include "agent/api/compute/volume_devices.h"
 #include "agent/core/base64.h"
 #include "agent/resources/addresses.h"
 #include "agent/verbs/local_disks.h"
@@ -40,9 +41,11 @@ Result<Flavor> find_flavor(ApiServices& s, const Json& server) {
 }
 
 Result<ImageMeta> find_image(ApiServices& s, const Json& server) {
+  if (const Json* root = root_volume_entry(server)) return image_of_root(s, *root);
   const std::string id = server.value("imageRef", "");
   if (id.empty()) {
-    return fail(Code::kInvalid, "Invalid input: an image is needed; this agent can't boot from volumes yet", "give imageRef (--image)");
+    return fail(Code::kInvalid, "Invalid input: neither an image nor a volume to boot from is given",
+                "give imageRef (--image) or a volume (--volume)");
   }
   const auto image = s.verbs.store.get<ImageMeta>(id);
   if (!image) return fail(Code::kInvalid, fmt::format("Image {} could not be found.", id), "`computectl image list` shows the images");
@@ -161,10 +164,14 @@ Result<void> fill_access(ApiServices& s, const Json& server, Instance& instance)
 Result<void> fill_block_devices(ApiServices& s, const Json& server, Instance& instance) {
   for (const Json& entry : server.value("block_device_mapping_v2", Json::array())) {
     CA_TRY(auto local, local_device(entry));
-    if (local) {
+    CA_TRY(auto volume, ordered_volume(s, entry));
+    if (volume) {
+      instance.block_devices.push_back(*std::move(volume));
+    } else if (local) {
       instance.block_devices.push_back(*std::move(local));
     } else if (!repeats_image(entry, instance.image.id)) {
-      return fail(Code::kInvalid, "Invalid input: block_device_mapping_v2 is not supported yet but for blank local disks");
+      return fail(Code::kInvalid,
+                  "Invalid input: block_device_mapping_v2 knows volumes, blank local disks, and the image that the server is made of");
     }
   }
   CA_TRY_VOID(planned_disks(s.verbs, instance));

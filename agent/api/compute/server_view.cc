@@ -85,6 +85,15 @@ void write_image(JsonText& out, const ImageMeta& image) {
     out.begin_object().member("id", image.id).end_object();
 }
 
+void write_volumes(JsonText& out, const Instance& i) {
+  out.key("os-extended-volumes:volumes_attached").begin_array();
+  for (const BlockDevice& device : i.block_devices) {
+    if (device.destination != BlockDestination::kVolume) continue;
+    out.begin_object().member("id", device.volume_id).member("delete_on_termination", device.delete_on_termination).end_object();
+  }
+  out.end_array();
+}
+
 void write_attributes(JsonText& out, const Instance& i) {
   out.key("OS-EXT-SRV-ATTR:host").value_or_null(i.host);
   out.key("OS-EXT-SRV-ATTR:hypervisor_hostname").value_or_null(i.host);
@@ -148,8 +157,9 @@ void write_server(JsonText& out, const Instance& i, const ServerViewContext& con
   write_time(out, "OS-SRV-USG:terminated_at", i.terminated_us);
   write_attributes(out, i);
   write_texts(out, "tags", i.tags);
+  write_volumes(out, i);
   // What this agent has none of yet.
-  for (const char* name : {"security_groups", "os-extended-volumes:volumes_attached", "server_groups"}) out.key(name).raw("[]");
+  for (const char* name : {"security_groups", "server_groups"}) out.key(name).raw("[]");
   out.key("trusted_image_certificates").null();
   if (i.fault && i.vm_state == VmState::kError) write_fault(out, *i.fault);
   out.end_object();

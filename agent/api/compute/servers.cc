@@ -4,7 +4,9 @@
 #include "agent/api/compute/server_create.h"
 #include "agent/api/compute/server_filter.h"
 #include "agent/api/compute/server_view.h"
+#include "agent/api/compute/volume_devices.h"
 #include "agent/core/ids.h"
+#include "agent/verbs/steps.h"
 
 namespace ca {
 namespace {
@@ -107,6 +109,8 @@ Result<ApiResponse> create_servers(ApiServices& s, const ApiRequest& request) {
       }
       instance.created_us = instance.updated_us = tx.now_us();
       CA_TRY(instance.number, tx.next_number("instance_number"));
+      name_new_volumes(instance);
+      CA_TRY_VOID(record_volumes(tx, s.verbs.config, instance));
       CA_TRY_VOID(tx.put(instance));
       CA_TRY_VOID(publish_order(s, tx, "build_and_run_instance", {{"instance", to_json(instance)}, {"requested_networks", order.networks}},
                                 request.request_id));

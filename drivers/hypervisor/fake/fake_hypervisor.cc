@@ -58,18 +58,6 @@ bool FakeHypervisor::connected() const {
   return reachable_ && listener_ != nullptr;
 }
 
-template <typename T>
-Result<T> FakeHypervisor::call(const std::string& method, const std::string& uuid, const std::function<Result<T>()>& effect) {
-  CA_TRY_VOID(faults_.enter(method, uuid));
-  Result<T> result = [&]() -> Result<T> {
-    const std::lock_guard lock(mutex_);
-    if (!reachable_ || listener_ == nullptr) return fail(Code::kUnavailable, "the fake hypervisor is not connected");
-    return effect();
-  }();
-  CA_TRY_VOID(faults_.leave(method));
-  return result;
-}
-
 Result<FakeHypervisor::Domain*> FakeHypervisor::find(const std::string& uuid) {
   const auto it = domains_.find(uuid);
   if (it == domains_.end()) return fail(Code::kNotFound, "cannot find domain " + uuid);
@@ -100,7 +88,7 @@ Result<PowerState> FakeHypervisor::power_state(const std::string& uuid) {
 Result<std::string> FakeHypervisor::domain_xml(const std::string& uuid) {
   return call<std::string>("domain_xml", uuid, [&]() -> Result<std::string> {
     CA_TRY(const Domain* domain, find(uuid));
-    return domain->xml;
+    return domain->state == PowerState::kShutdown ? domain->xml : domain->live_xml;
   });
 }
 
@@ -130,6 +118,7 @@ Result<void> FakeHypervisor::create(const std::string& uuid) {
     CA_TRY(Domain* const domain, find(uuid));
     if (domain->state != PowerState::kShutdown) return {};
     domain->state = PowerState::kRunning;
+    domain->live_xml = domain->xml;
     emit(uuid, *domain, Kind::kResumed, "unpaused");
     emit(uuid, *domain, Kind::kStarted, std::exchange(domain->saved, false) ? "restored" : "booted");
     return {};

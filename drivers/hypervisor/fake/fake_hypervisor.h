@@ -53,6 +53,15 @@ class FakeHypervisor final : public Hypervisor {
   Result<void> freeze(const std::string& uuid) override;
   Result<void> thaw(const std::string& uuid) override;
 
+  // Devices; methods for Faults: definition_xml, attach_device, detach_device, block_resize, copy_disk, set_secret, remove_secret.
+  Result<std::string> definition_xml(const std::string& uuid) override;
+  Result<void> attach_device(const std::string& uuid, const std::string& xml, DeviceScope scope) override;
+  Result<void> detach_device(const std::string& uuid, const std::string& xml, DeviceScope scope) override;
+  Result<void> block_resize(const std::string& uuid, const std::string& target, std::int64_t bytes) override;
+  Result<void> copy_disk(const std::string& uuid, const std::string& target, const std::string& path, std::chrono::seconds limit) override;
+  Result<void> set_secret(const Secret& secret) override;
+  Result<void> remove_secret(const Uuid& id) override;
+
   Faults& faults() { return faults_; }
   void set_facts(HostFacts facts);
 
@@ -79,6 +88,9 @@ class FakeHypervisor final : public Hypervisor {
   // Disks with a job, as "<uuid> <disk>".
   [[nodiscard]] std::vector<std::string> block_jobs() const;
   [[nodiscard]] bool frozen(const std::string& uuid) const;
+  // A guest lets a device go at once, unless it holds on: then the removal fails.
+  void set_guest_keeps_devices(bool keeps);
+  [[nodiscard]] std::vector<Uuid> secrets() const;
 
   [[nodiscard]] std::vector<std::string> defined() const;
   [[nodiscard]] std::vector<std::string> running() const;
@@ -92,6 +104,7 @@ class FakeHypervisor final : public Hypervisor {
     bool persistent = true;
     bool frozen = false;
     std::set<std::string> copying;  // disks
+    std::string live_xml;           // while it runs
     bool saved = false;
   };
   using Domains = std::map<std::string, Domain>;
@@ -99,6 +112,7 @@ class FakeHypervisor final : public Hypervisor {
   template <typename T>
   Result<T> call(const std::string& method, const std::string& uuid, const std::function<Result<T>()>& effect);
   Result<Domain*> find(const std::string& uuid);
+  Result<std::string*> xml_of(const std::string& uuid, DeviceScope scope);
   void emit(const std::string& uuid, const Domain& domain, DomainEvent::Kind kind, const std::string& detail);
   void power_off(Domains::iterator it, DomainEvent::Kind first, const std::string& detail);
   void enqueue(std::function<void(HypervisorListener&)> delivery);
@@ -113,6 +127,8 @@ class FakeHypervisor final : public Hypervisor {
   bool reachable_ = true;
   bool ignores_acpi_ = false;
   bool copies_get_ready_ = true;
+  bool keeps_devices_ = false;
+  std::map<Uuid, Secret> secrets_;
   bool holding_ = false;
   bool delivering_ = false;
   bool stopping_ = false;
@@ -121,5 +137,17 @@ class FakeHypervisor final : public Hypervisor {
   std::deque<std::function<void(HypervisorListener&)>> held_;
   std::thread thread_;
 };
+
+template <typename T>
+Result<T> FakeHypervisor::call(const std::string& method, const std::string& uuid, const std::function<Result<T>()>& effect) {
+  CA_TRY_VOID(faults_.enter(method, uuid));
+  Result<T> result = [&]() -> Result<T> {
+    const std::lock_guard lock(mutex_);
+    if (!reachable_ || listener_ == nullptr) return fail(Code::kUnavailable, "the fake hypervisor is not connected");
+    return effect();
+  }();
+  CA_TRY_VOID(faults_.leave(method));
+  return result;
+}
 
 }  // namespace ca

@@ -6,6 +6,7 @@
 
 #include "drivers/hypervisor/libvirt/block_jobs.h"
 #include "drivers/hypervisor/libvirt/connection.h"
+#include "drivers/hypervisor/libvirt/devices.h"
 #include "drivers/hypervisor/libvirt/domain_events.h"
 #include "drivers/hypervisor/libvirt/domain_stats.h"
 #include "drivers/hypervisor/libvirt/errors.h"
@@ -69,6 +70,14 @@ class LibvirtHypervisor final : public Hypervisor {
   Result<void> end_block_job(const std::string& uuid, const std::string& disk) override;
   Result<void> freeze(const std::string& uuid) override;
   Result<void> thaw(const std::string& uuid) override;
+
+  Result<std::string> definition_xml(const std::string& uuid) override;
+  Result<void> attach_device(const std::string& uuid, const std::string& xml, DeviceScope scope) override;
+  Result<void> detach_device(const std::string& uuid, const std::string& xml, DeviceScope scope) override;
+  Result<void> block_resize(const std::string& uuid, const std::string& target, std::int64_t bytes) override;
+  Result<void> copy_disk(const std::string& uuid, const std::string& target, const std::string& path, std::chrono::seconds limit) override;
+  Result<void> set_secret(const Secret& secret) override;
+  Result<void> remove_secret(const Uuid& id) override;
 
  private:
   Result<Found> find(const std::string& uuid);
@@ -284,6 +293,66 @@ Result<DomainStats> LibvirtHypervisor::domain_stats(const std::string& uuid) {
   const std::unique_ptr<virDomainStatsRecordPtr, lv::FreeWith<virDomainStatsRecordListFree>> owner(records);
   if (count == 0) return fail(Code::kNotFound, "cannot find domain " + uuid);
   return lv::read_stats(records[0]->params, records[0]->nparams);
+}
+
+Result<std::string> LibvirtHypervisor::definition_xml(const std::string& uuid) {
+  CA_TRY(const Found found, find(uuid));
+  const lv::Text xml(virDomainGetXMLDesc(found.domain.get(), VIR_DOMAIN_XML_INACTIVE));
+  if (!xml) return found.session->failed("cannot read the definition of domain " + uuid);
+  return std::string(xml.get());
+}
+
+Result<void> LibvirtHypervisor::attach_device(const std::string& uuid, const std::string& xml, DeviceScope scope) {
+  CA_TRY(const Found found, find(uuid));
+  if (virDomainAttachDeviceFlags(found.domain.get(), xml.c_str(), lv::scope_flag(scope)) == 0) return {};
+  return order_failed(found, "cannot attach the device to domain " + uuid);
+}
+
+Result<void> LibvirtHypervisor::detach_device(const std::string& uuid, const std::string& xml, DeviceScope scope) {
+  CA_TRY(const Found found, find(uuid));
+  if (virDomainDetachDeviceFlags(found.domain.get(), xml.c_str(), lv::scope_flag(scope)) == 0) return {};
+  const bool missing = lv::device_is_missing();
+  auto error = order_failed(found, "cannot detach the device from domain " + uuid);
+  if (!missing) return error;
+  error.value().code = Code::kNotFound;
+  return error;
+}
+
+Result<void> LibvirtHypervisor::block_resize(const std::string& uuid, const std::string& target, std::int64_t bytes) {
+  CA_TRY(const Found found, find(uuid));
+  const auto size = static_cast<unsigned long long>(bytes);
+  if (virDomainBlockResize(found.domain.get(), target.c_str(), size, VIR_DOMAIN_BLOCK_RESIZE_BYTES) == 0) return {};
+  return order_failed(found, "cannot resize disk " + target + " of domain " + uuid);
+}
+
+Result<void> LibvirtHypervisor::copy_disk(const std::string& uuid, const std::string& target, const std::string& path,
+                                          std::chrono::seconds limit) {
+  CA_TRY(const Found found, find(uuid));
+  switch (lv::copy_disk(found.domain.get(), target, path, limit)) {
+    case lv::Copy::kComplete: return {};
+    case lv::Copy::kTooLate:
+      return fail(Code::kTimeout,
+                  "copying disk " + target + " of domain " + uuid + " did not end within " + std::to_string(limit.count()) + " s");
+    case lv::Copy::kBroken:
+      return fail(Code::kExternal, "QEMU did not copy disk " + target + " of domain " + uuid + " to its end",
+                  "look at the domain's log in /var/log/libvirt/qemu, then order it again");
+    case lv::Copy::kRefused: break;
+  }
+  return order_failed(found, "cannot copy disk " + target + " of domain " + uuid);
+}
+
+Result<void> LibvirtHypervisor::set_secret(const Secret& secret) {
+  CA_TRY(const SessionRef session, connection_->session());
+  if (!lv::define_secret(session->conn(), secret)) return session->failed("cannot hand secret " + secret.id + " to libvirt");
+  return {};
+}
+
+Result<void> LibvirtHypervisor::remove_secret(const Uuid& id) {
+  CA_TRY(const SessionRef session, connection_->session());
+  if (lv::undefine_secret(session->conn(), id)) return {};
+  auto error = session->failed("cannot remove secret " + id);
+  if (error.value().code == Code::kNotFound) return {};
+  return error;
 }
 
 Result<void> LibvirtHypervisor::start_block_copy(const std::string& uuid, const std::string& disk, const std::string& file,

@@ -43,6 +43,18 @@ void on_block_job(virConnectPtr, virDomainPtr domain, const char* target, int /*
   hand_over(opaque, event);
 }
 
+void on_device_removed(virConnectPtr, virDomainPtr domain, const char* alias, void* opaque) {
+  DomainEvent event{.kind = DomainEvent::Kind::kDeviceRemoved, .detail = alias};
+  name_domain(domain, event);
+  hand_over(opaque, event);
+}
+
+void on_device_removal_failed(virConnectPtr, virDomainPtr domain, const char* alias, void* opaque) {
+  DomainEvent event{.kind = DomainEvent::Kind::kDeviceRemovalFailed, .detail = alias};
+  name_domain(domain, event);
+  hand_over(opaque, event);
+}
+
 std::string close_reason(int reason) {
   switch (reason) {
     case VIR_CONNECT_CLOSE_REASON_EOF: return "libvirtd closed the connection";
@@ -93,7 +105,9 @@ Result<void> Session::watch(const std::weak_ptr<LibvirtConnection>& connection, 
   };
   if (!subscribe(VIR_DOMAIN_EVENT_ID_LIFECYCLE, VIR_DOMAIN_EVENT_CALLBACK(on_lifecycle)) ||
       !subscribe(VIR_DOMAIN_EVENT_ID_REBOOT, VIR_DOMAIN_EVENT_CALLBACK(on_reboot)) ||
-      !subscribe(VIR_DOMAIN_EVENT_ID_BLOCK_JOB_2, VIR_DOMAIN_EVENT_CALLBACK(on_block_job))) {
+      !subscribe(VIR_DOMAIN_EVENT_ID_BLOCK_JOB_2, VIR_DOMAIN_EVENT_CALLBACK(on_block_job)) ||
+      !subscribe(VIR_DOMAIN_EVENT_ID_DEVICE_REMOVED, VIR_DOMAIN_EVENT_CALLBACK(on_device_removed)) ||
+      !subscribe(VIR_DOMAIN_EVENT_ID_DEVICE_REMOVAL_FAILED, VIR_DOMAIN_EVENT_CALLBACK(on_device_removal_failed))) {
     return failed("cannot subscribe to domain events");
   }
   virResetLastError();
