@@ -34,7 +34,7 @@ struct ApiResponse {
   int status = 200;
   std::optional<Json> body;  // none: no body
   std::string file;          // a path: its bytes are the body
-  std::string text;  // used instead of body when not empty, as `content_type`
+  std::string text;          // used instead of body when not empty, as `content_type`
   std::string content_type = "application/json";
   std::map<std::string, std::string> headers;
 };

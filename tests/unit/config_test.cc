@@ -69,6 +69,8 @@ TEST_F(ConfigFile, DefaultsAreThoseOfTheStructAndOfNova) {
   expected.my_ip = config.my_ip;
   expected.state_path = "/var/lib/nova";
   expected.instances_path = "/var/lib/nova/instances";
+  expected.nfs_mount_point_base = "/var/lib/nova/mnt";
+  expected.volumes_path = "/var/lib/nova/volumes";
   expected.data_path = "/var/lib/compute-agent";
   expected.token_file = "/var/lib/compute-agent/token";
   EXPECT_EQ(texts(config), texts(expected));
