@@ -190,9 +190,9 @@ Result<void> Agent::Parts::open_store() {
   CA_TRY_VOID(open_storage());
   DiskBackend& disks = new_disks();
   host = std::make_unique<HostMonitor>(config, *hypervisor, disks, claims, *store, *processes);
-  services = std::make_unique<Services>(Services{config, paths, clock, *store, *hypervisor, events, *networks, *images, disks, claims,
-                                                 [this] { return host->virt(); },
-                                                 [this](std::string_view storage) { return disk_backend(storage); }, volumes});
+  services = std::make_unique<Services>(
+      Services{config, paths, clock, *store, *hypervisor, events, *networks, *images, disks, claims, [this] { return host->virt(); },
+               [this](std::string_view storage) { return disk_backend(storage); }, *image_store, *processes, volumes});
   image_cache = std::make_unique<ImageCacheManager>(*services, [this](std::int64_t bytes) {
     // Where disks lie in Ceph, the cache takes nothing of what they have.
     if (config.images_type != "rbd") host->set_image_cache_bytes(bytes);

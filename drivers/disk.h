@@ -57,6 +57,8 @@ class DiskBackend {
   virtual Result<bool> create_from_image(const ImageMeta& /*image*/, const std::string& /*address*/, std::int64_t /*size_bytes*/) {
     return false;
   }
+  // The disk needs the image it was made from no longer.
+  virtual Result<void> flatten(const std::string& /*address*/) { return {}; }
   // Takes a complete file (a config drive) as the disk. Replaces what was there.
   virtual Result<void> import(const std::string& file, const std::string& address) = 0;
   virtual Result<void> remove(const std::string& address) = 0;
@@ -77,8 +79,17 @@ class DiskBackend {
   // Keeps a dead host's guest from ever writing to the disk again: a blocklist entry, then its lock is broken. `holder` is the address that
   // check_unused() named, or the dead host's IP address; empty: whoever holds it. kConflict when somebody else does.
   virtual Result<void> fence(const std::string& /*address*/, const std::string& /*holder*/) { return {}; }
-  // Makes an image of the disk as it is now, a guest on it or not, within the storage. None: this back end does not; nothing was done.
+  // An image of the disk, in three calls, so that a guest has to be held during the first alone. It marks under the image's id what the
+  // disk holds now, instead of an older mark; a guest may run on it. False: this back end has no marks; nothing was done.
+  virtual Result<bool> mark_snapshot(const std::string& /*address*/, const Uuid& /*image_id*/) { return false; }
+  // Makes an image in the pool of images of what is marked. None: there is no such pool; nothing was done.
   virtual Result<std::optional<PoolImage>> snapshot(const std::string& /*address*/, const Uuid& /*image_id*/) { return std::nullopt; }
+  // Makes a raw file of what is marked; holes stay holes.
+  virtual Result<void> export_snapshot(const std::string& address, const Uuid& /*image_id*/, const std::string& /*file*/) {
+    return fail(Code::kInvalid, "disks of kind " + std::string(storage()) + " have no marks: " + address);
+  }
+  // Drops the mark. Nothing there is success.
+  virtual Result<void> forget_snapshot(const std::string& /*address*/, const Uuid& /*image_id*/) { return {}; }
   // A copy of the instance's record beside its disks, where these are not in its directory: another host can take it over.
   virtual Result<void> keep_record(const Uuid& /*instance*/, const std::string& /*record*/) { return {}; }
   // Empty: none was kept here.

@@ -12,6 +12,7 @@
 #include <string>
 #include <vector>
 
+#include "agent/core/block_devices.h"
 #include "agent/core/error.h"
 #include "agent/core/ids.h"
 #include "agent/core/states.h"
@@ -52,7 +53,8 @@ struct DomainEvent {
     kCrashed,
     kRebooted,
     kDeviceRemoved,
-    kDeviceRemovalFailed
+    kDeviceRemovalFailed,
+    kBlockJob
   };
   std::string uuid;
   std::string name;
@@ -93,6 +95,13 @@ struct DomainStats {
   std::vector<Nic> nics;
   std::int64_t memory_maximum_kib = -1;
   std::int64_t memory_used_kib = -1;  // of the guest's own telling; -1 where it has no balloon driver
+};
+
+// A job that works on a disk of a running domain.
+struct BlockJob {
+  bool active = false;
+  bool ready = false;  // a copy holds all there is, and what the guest writes goes to both
+  std::int64_t done_bytes = 0, total_bytes = 0;
 };
 
 class HypervisorListener {
@@ -144,6 +153,18 @@ class Hypervisor {
   virtual Result<void> set_user_password(const std::string& uuid, const std::string& user, const std::string& password) = 0;
   // Does not wait for a QEMU that is busy.
   virtual Result<DomainStats> domain_stats(const std::string& uuid) = 0;
+
+  // --- copies of a running domain's disks; `disk` is the path of its source, or its target ("vda")
+  // Begins to copy the whole disk, backing files included, into the new file `file`. kBlockJob events tell of its progress.
+  // The domain loses the job, not the disk, when it ends.
+  virtual Result<void> start_block_copy(const std::string& uuid, const std::string& disk, const std::string& file, DiskFormat format) = 0;
+  virtual Result<BlockJob> block_job(const std::string& uuid, const std::string& disk) = 0;
+  // Ends the job and waits until it let go of its file: a ready copy is then the disk as it was at that moment. Idempotent: no job,
+  // or a domain that is off or gone, is success.
+  virtual Result<void> end_block_job(const std::string& uuid, const std::string& disk) = 0;
+  // Makes the guest's agent flush and hold its file systems, and let them go. Thawing what is not frozen is success.
+  virtual Result<void> freeze(const std::string& uuid) = 0;
+  virtual Result<void> thaw(const std::string& uuid) = 0;
 
   // --- devices and their storage
   // What the next start uses; domain_xml() tells what runs.

@@ -35,6 +35,9 @@ class ImageStore {
   virtual ~ImageStore() = default;
   // An upload that is dropped without finish() leaves nothing.
   virtual Result<std::unique_ptr<ImageUpload>> begin(const Uuid& id, DiskFormat format, std::int64_t max_bytes) = 0;
+  // Takes the complete local file `file` as the image's data: digests, inspects, fsyncs and moves it (copies it where it lies on
+  // another file system). Safe to run again after any crash: a file that is gone was taken before. kUnsafe as finish().
+  virtual Result<StoredImage> take(const Uuid& id, DiskFormat format, const std::string& file, std::int64_t max_bytes) = 0;
   virtual Result<void> remove(const Uuid& id) = 0;
   // Whether remove() may refuse: then it comes before the record is erased.
   [[nodiscard]] virtual bool may_refuse() const { return false; }

@@ -61,13 +61,16 @@ struct Config {
   std::string rng_dev_path = "/dev/urandom";
   std::int64_t mem_stats_period_seconds = 10;
   std::int64_t wait_soft_reboot_seconds = 120;
+  std::string rescue_image_id;            // empty: the instance's own image
+  std::string snapshot_image_format;      // qcow2, raw; empty: that of the disk
+  std::int64_t shelved_offload_time = 0;  // s; 0: at once, -1: never
+  std::int64_t device_detach_attempts = 8;
+  std::int64_t device_detach_timeout = 20;  // s, of one attempt
+  std::string nfs_mount_point_base;         // $state_path/mnt
   // [glance_store], as glance names them: where images lie when disks are in Ceph
   std::string rbd_store_pool;  // empty: images are files
   std::string rbd_store_user;
   std::string rbd_store_ceph_conf;
-  std::int64_t device_detach_attempts = 8;
-  std::int64_t device_detach_timeout = 20;  // s, of one attempt
-  std::string nfs_mount_point_base;         // $state_path/mnt
   // [vnc] enabled, server_listen
   bool vnc_enabled = true;
   std::string vnc_server_listen = "127.0.0.1";

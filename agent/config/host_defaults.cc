@@ -13,6 +13,8 @@
 #include <memory>
 #include <sstream>
 
+#include "agent/core/ids.h"
+
 namespace ca {
 namespace {
 
@@ -76,6 +78,8 @@ bool is_host_name(std::string_view text) {
 }
 
 bool is_domain_or_empty(std::string_view text) { return text.empty() || is_host_name(text); }
+
+bool is_uuid_or_empty(std::string_view text) { return text.empty() || is_uuid(text); }
 
 bool is_clean_path(std::string_view text) {
   if (text.size() < 2 || text.size() > 4000 || text.front() != '/') return false;

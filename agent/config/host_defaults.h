@@ -22,6 +22,7 @@ namespace ca {
 [[nodiscard]] bool is_clean_path_or_empty(std::string_view text);
 // One path component of letters, digits, '.', '_' and '-' that does not start with '.'.
 [[nodiscard]] bool is_directory_name(std::string_view text);
+[[nodiscard]] bool is_uuid_or_empty(std::string_view text);
 [[nodiscard]] bool is_uri(std::string_view text);
 [[nodiscard]] bool is_word(std::string_view text);
 [[nodiscard]] bool is_cpu_flag(std::string_view text);

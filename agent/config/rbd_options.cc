@@ -4,7 +4,6 @@
 
 #include "agent/config/host_defaults.h"
 #include "agent/config/options.h"
-#include "agent/core/ids.h"
 
 namespace ca {
 namespace {
@@ -19,8 +18,6 @@ bool is_ceph_name(std::string_view text) {
 }
 
 bool is_ceph_name_or_empty(std::string_view text) { return text.empty() || is_ceph_name(text); }
-
-bool is_uuid_or_empty(std::string_view text) { return text.empty() || is_uuid(text); }
 
 }  // namespace
 

@@ -27,10 +27,10 @@ std::span<const Command> tool_commands() { return kToolCommands; }
 const std::vector<Command>& all_commands() {
   static const std::vector<Command> kAll = [] {
     std::vector<Command> all;
-    for (const auto& commands :
-         {server_commands(), server_life_commands(), server_event_commands(), image_commands(), flavor_commands(), network_commands(),
-          image_cache_commands(), subnet_commands(), keypair_commands(), compute_commands(), hypervisor_commands(), console_commands(),
-          volume_commands(), volume_snapshot_commands(), server_volume_commands(), tool_commands()}) {
+    for (const auto& commands : {server_commands(), server_life_commands(), server_event_commands(), server_image_commands(),
+                                 server_rescue_commands(), image_commands(), flavor_commands(), network_commands(), image_cache_commands(),
+                                 subnet_commands(), keypair_commands(), compute_commands(), hypervisor_commands(), console_commands(),
+                                 volume_commands(), volume_snapshot_commands(), server_volume_commands(), tool_commands()}) {
       all.insert(all.end(), commands.begin(), commands.end());
     }
     return all;

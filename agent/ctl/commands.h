@@ -13,6 +13,8 @@ namespace ca::ctl {
 [[nodiscard]] std::span<const Command> server_commands();
 [[nodiscard]] std::span<const Command> server_life_commands();
 [[nodiscard]] std::span<const Command> server_event_commands();
+[[nodiscard]] std::span<const Command> server_image_commands();
+[[nodiscard]] std::span<const Command> server_rescue_commands();
 [[nodiscard]] std::span<const Command> image_commands();
 [[nodiscard]] std::span<const Command> image_cache_commands();
 [[nodiscard]] std::span<const Command> flavor_commands();

@@ -39,21 +39,6 @@ std::string base64(std::string_view bytes) {
   return out;
 }
 
-Result<std::string> user_data(const std::string& path) {
-  std::ifstream file(path, std::ios::binary);
-  std::string content(kMaxUserData + 1, '\0');
-  file.read(content.data(), static_cast<std::streamsize>(content.size()));
-  if (!file.is_open() || file.bad()) {
-    return fail(Code::kIo, "Can't open '" + path + "'", "give --user-data a file that can be read");
-  }
-  content.resize(static_cast<std::size_t>(file.gcount()));
-  if (content.size() > kMaxUserData) {
-    return fail(Code::kTooLarge, "the user data in '" + path + "' is larger than " + std::to_string(kMaxUserData) + " bytes",
-                "compress it, or let it fetch the rest");
-  }
-  return base64(content);
-}
-
 Result<Json> nic_json(Api& api, const std::string& option, const std::string& value) {
   Nic nic;
   if (option == "network") nic["net-id"] = value;
@@ -164,7 +149,7 @@ Result<Json> request_body(Context& context, const Args& args) {
   add_local_disks(server, args);
   CA_TRY_VOID(add_block_devices(context.api, server, args));
   if (const auto path = args.get("user-data")) {
-    CA_TRY(server["user_data"], user_data(*path));
+    CA_TRY(server["user_data"], read_user_data(*path));
   }
   CA_TRY(server["networks"], networks(context.api, args));
   constexpr std::array<std::pair<std::string_view, const char*>, 5> kSame{{{"key-name", "key_name"},
@@ -193,6 +178,21 @@ Result<void> wait_for_all(Context& context, const Json& first) {
 }
 
 }  // namespace
+
+Result<std::string> read_user_data(const std::string& path) {
+  std::ifstream file(path, std::ios::binary);
+  std::string content(kMaxUserData + 1, '\0');
+  file.read(content.data(), static_cast<std::streamsize>(content.size()));
+  if (!file.is_open() || file.bad()) {
+    return fail(Code::kIo, "Can't open '" + path + "'", "give --user-data a file that can be read");
+  }
+  content.resize(static_cast<std::size_t>(file.gcount()));
+  if (content.size() > kMaxUserData) {
+    return fail(Code::kTooLarge, "the user data in '" + path + "' is larger than " + std::to_string(kMaxUserData) + " bytes",
+                "compress it, or let it fetch the rest");
+  }
+  return base64(content);
+}
 
 std::string nic_name_problem(const std::string& value) {
   const bool bad = value.find_first_of(",=") != std::string::npos;

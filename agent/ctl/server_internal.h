@@ -13,6 +13,9 @@ namespace ca::ctl {
 [[nodiscard]] std::string nic_problem(const std::string& value);
 [[nodiscard]] std::string nic_name_problem(const std::string& value);
 
+// The file as the API takes it, base64.
+[[nodiscard]] Result<std::string> read_user_data(const std::string& path);
+
 // "size=1,format=ext4": what is wrong with it, or empty.
 [[nodiscard]] std::string ephemeral_problem(const std::string& value);
 

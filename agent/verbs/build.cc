@@ -11,33 +11,6 @@ namespace {
 
 constexpr std::int64_t kGib = std::int64_t{1} << 30;
 
-Result<void> check_image_fits(const Instance& instance) {
-  const ImageMeta& image = instance.image;
-  const Flavor& flavor = instance.flavor;
-  if (flavor.memory_mib < image.min_ram_mib) {
-    return fail(Code::kInvalid,
-                fmt::format("Flavor's memory is too small for requested image: {} MiB, the image asks for {} MiB", flavor.memory_mib,
-                            image.min_ram_mib),
-                "use a larger flavor");
-  }
-  if (flavor.root_gib == 0 || boots_from_volume(instance)) return {};
-  if (flavor.root_gib < image.min_disk_gib) {
-    return fail(Code::kInvalid,
-                fmt::format("Flavor's disk is smaller than the minimum size specified in image metadata: {} GiB, "
-                            "the image asks for {} GiB",
-                            flavor.root_gib, image.min_disk_gib),
-                "use a larger flavor");
-  }
-  const std::int64_t needed = std::max(image.virtual_size_bytes, image.disk_format == DiskFormat::kRaw ? image.size_bytes : 0);
-  if (flavor.root_gib * kGib < needed) {
-    return fail(Code::kInvalid,
-                fmt::format("Flavor's disk is too small for requested image: flavor disk is {} bytes, image is {} bytes",
-                            flavor.root_gib * kGib, needed),
-                "use a larger flavor");
-  }
-  return {};
-}
-
 Result<Instance> accept_build(const Config& config, const Message& message, Tx& tx) {
   CA_TRY(Instance wanted, instance_from_json(message.args.at("instance")));
   if (auto existing = tx.get<Instance>(wanted.uuid); existing) {
@@ -53,7 +26,7 @@ Result<Instance> accept_build(const Config& config, const Message& message, Tx& 
     CA_TRY(wanted.number, tx.next_number("instance_number"));
   }
   if (wanted.created_us == 0) wanted.created_us = tx.now_us();
-  CA_TRY_VOID(check_image_fits(wanted));
+  CA_TRY_VOID(check_image_fits(wanted.flavor, wanted.image, !boots_from_volume(wanted)));
   wanted.host = config.host;
   wanted.vm_state = VmState::kBuilding;
   wanted.task_state = TaskState::kScheduling;
@@ -67,6 +40,14 @@ Result<Instance> accept_build(const Config& config, const Message& message, Tx& 
   CA_TRY_VOID(record_volumes(tx, config, wanted));
   return wanted;
 }
+
+// Spawning begins when the disk is there.
+Step with_task(Step step, TaskState task) {
+  step.task = task;
+  return step;
+}
+
+}  // namespace
 
 Step claim_step(Services& s) {
   Step step{.name = "claim", .limit = std::chrono::seconds(10), .run = {}, .undo = {}, .task = TaskState::kNone};
@@ -93,13 +74,30 @@ Step claim_step(Services& s) {
   return step;
 }
 
-// Spawning begins when the disk is there.
-Step with_task(Step step, TaskState task) {
-  step.task = task;
-  return step;
+Result<void> check_image_fits(const Flavor& flavor, const ImageMeta& image, bool local_root) {
+  if (flavor.memory_mib < image.min_ram_mib) {
+    return fail(Code::kInvalid,
+                fmt::format("Flavor's memory is too small for requested image: {} MiB, the image asks for {} MiB", flavor.memory_mib,
+                            image.min_ram_mib),
+                "use a larger flavor");
+  }
+  if (flavor.root_gib == 0 || !local_root) return {};
+  if (flavor.root_gib < image.min_disk_gib) {
+    return fail(Code::kInvalid,
+                fmt::format("Flavor's disk is smaller than the minimum size specified in image metadata: {} GiB, "
+                            "the image asks for {} GiB",
+                            flavor.root_gib, image.min_disk_gib),
+                "use a larger flavor");
+  }
+  const std::int64_t needed = std::max(image.virtual_size_bytes, image.disk_format == DiskFormat::kRaw ? image.size_bytes : 0);
+  if (flavor.root_gib * kGib < needed) {
+    return fail(Code::kInvalid,
+                fmt::format("Flavor's disk is too small for requested image: flavor disk is {} bytes, image is {} bytes",
+                            flavor.root_gib * kGib, needed),
+                "use a larger flavor");
+  }
+  return {};
 }
-
-}  // namespace
 
 Verb build_and_run_instance(Services& s) {
   Verb verb;

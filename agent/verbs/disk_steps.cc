@@ -78,38 +78,60 @@ std::int64_t root_bytes(const Instance& instance) {
   return instance.image.virtual_size_bytes > 0 ? instance.image.virtual_size_bytes : instance.image.size_bytes;
 }
 
+Result<void> fetch_base(Services& s, const ImageMeta& image) {
+  if (s.disks.takes_directly(image)) return {};
+  auto base = s.images.fetch(image);
+  if (base) return {};
+  return wrap(std::move(base).error(), fmt::format("image {} can't be fetched", image.id));
+}
+
 Step fetch_image_step(Services& s) {
   return {.name = "fetch_image",
           .limit = std::chrono::seconds(s.config.operation_timeout),
           .run = [&s](StepContext& ctx) -> Result<void> {
             if (boots_from_volume(ctx.instance())) return {};
-            if (s.disks.takes_directly(ctx.instance().image)) return {};
-            auto base = s.images.fetch(ctx.instance().image);
-            if (base) return {};
-            return wrap(std::move(base).error(), fmt::format("image {} can't be fetched", ctx.instance().image.id));
+            return fetch_base(s, ctx.instance().image);
           },
           .undo = {},
           .task = TaskState::kBlockDeviceMapping};
 }
 
+Result<void> make_disks(Services& s, StepContext& ctx, const Instance& instance) {
+  CA_TRY(std::vector<LocalDisk> disks, planned_disks(s, instance));
+  CA_TRY_VOID(make_directories(s.paths.instance_dir(instance.uuid)));
+  CA_TRY_VOID(side_by_side([&] { return create_disks(s, instance, disks); },
+                           [&s, &instance, as_planned = disks] { return write_disk_info(s, instance.uuid, as_planned); }));
+  ctx.on_commit([disks](Tx&, Instance& record) -> Result<void> {
+    record.local_disks = disks;
+    if (!boots_from_volume(record)) record.root_device_name = disks.front().device_name;
+    return {};
+  });
+  return {};
+}
+
 Step create_disk_step(Services& s) {
   Step step{
       .name = "create_disk", .limit = std::chrono::seconds(s.config.operation_timeout), .run = {}, .undo = {}, .task = TaskState::kNone};
-  step.run = [&s](StepContext& ctx) -> Result<void> {
-    const Instance& instance = ctx.instance();
-    CA_TRY(std::vector<LocalDisk> disks, planned_disks(s, instance));
-    CA_TRY_VOID(make_directories(s.paths.instance_dir(instance.uuid)));
-    CA_TRY_VOID(side_by_side([&] { return create_disks(s, instance, disks); },
-                             [&s, &instance, as_planned = disks] { return write_disk_info(s, instance.uuid, as_planned); }));
-    ctx.on_commit([disks](Tx&, Instance& record) -> Result<void> {
-      record.local_disks = disks;
-      if (!boots_from_volume(record)) record.root_device_name = disks.front().device_name;
-      return {};
-    });
-    return {};
-  };
+  step.run = [&s](StepContext& ctx) { return make_disks(s, ctx, ctx.instance()); };
   step.undo = [&s](StepContext& ctx) { return remove_disks(s, ctx.instance()); };
   return step;
+}
+
+Result<ConfigDriveFiles> config_drive_files(Services& s, const Instance& instance, const std::string& admin_pass) {
+  CA_TRY(const auto nics, nic_records(s, instance));
+  MetadataInput input{.instance = instance,
+                      .ports = {},
+                      .networks = {},
+                      .subnets = {},
+                      .dhcp_domain = s.config.dhcp_domain,
+                      .random_seed = random_bytes(512),
+                      .admin_pass = admin_pass};
+  for (const NicRecords& nic : nics) {
+    input.ports.push_back(nic.port);
+    input.networks.push_back(nic.network);
+    input.subnets.insert(input.subnets.end(), nic.subnets.begin(), nic.subnets.end());
+  }
+  return instance_metadata(input);
 }
 
 Step create_config_drive_step(Services& s) {
@@ -117,20 +139,7 @@ Step create_config_drive_step(Services& s) {
   step.run = [&s](StepContext& ctx) -> Result<void> {
     const Instance& instance = ctx.instance();
     if (!instance.config_drive) return write_record_copy(s, instance);
-    CA_TRY(const auto nics, nic_records(s, instance));
-    MetadataInput input{.instance = instance,
-                        .ports = {},
-                        .networks = {},
-                        .subnets = {},
-                        .dhcp_domain = s.config.dhcp_domain,
-                        .random_seed = random_bytes(512),
-                        .admin_pass = {}};
-    for (const NicRecords& nic : nics) {
-      input.ports.push_back(nic.port);
-      input.networks.push_back(nic.network);
-      input.subnets.insert(input.subnets.end(), nic.subnets.begin(), nic.subnets.end());
-    }
-    CA_TRY(const ConfigDriveFiles files, instance_metadata(input));
+    CA_TRY(const ConfigDriveFiles files, config_drive_files(s, instance, ctx.op().args.value("new_pass", "")));
     return side_by_side([&] { return make_config_drive(s, instance, files); }, [&] { return write_record_copy(s, instance); });
   };
   step.undo = [&s](StepContext& ctx) -> Result<void> {

@@ -2,6 +2,7 @@
 
 #include "agent/domainxml/domain_xml.h"
 #include "agent/verbs/local_disks.h"
+#include "agent/verbs/rescue_spec.h"
 #include "agent/verbs/steps.h"
 #include "agent/verbs/volume_disks.h"
 
@@ -15,7 +16,8 @@ std::string machine_for(const Config& config, const Instance& instance, const st
   return {};
 }
 
-Result<std::string> guest_xml(Services& s, const Instance& instance) {
+Result<std::string> guest_xml(Services& s, const Instance& recorded) {
+  const Instance instance = recorded.rescue_image ? as_rescue_guest(recorded) : recorded;
   CA_TRY(const VirtChoice virt, s.virt());
   CA_TRY(const auto nics, nic_records(s, instance));
   GuestSpec spec;
@@ -31,8 +33,12 @@ Result<std::string> guest_xml(Services& s, const Instance& instance) {
   spec.rng_dev_path = s.config.rng_dev_path;
   spec.mem_stats_period_seconds = s.config.mem_stats_period_seconds;
   spec.product_version = COMPUTE_AGENT_VERSION;
-  CA_TRY(spec.disks, local_disk_devices(s, instance, spec.machine));
-  CA_TRY_VOID(add_volume_disks(s, instance, spec.disks));
+  if (recorded.rescue_image) {
+    CA_TRY(spec.disks, rescue_disk_devices(s, instance, spec.machine));
+  } else {
+    CA_TRY(spec.disks, local_disk_devices(s, instance, spec.machine));
+    CA_TRY_VOID(add_volume_disks(s, instance, spec.disks));
+  }
   CA_TRY(const std::string model, vif_model(instance.image));
   for (const NicRecords& nic : nics) {
     const std::string bridge = nic.network.bridge.empty() ? s.networks.bridge_for(nic.network) : nic.network.bridge;

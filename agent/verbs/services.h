@@ -16,7 +16,9 @@
 #include "drivers/disk.h"
 #include "drivers/hypervisor.h"
 #include "drivers/image.h"
+#include "drivers/image_store.h"
 #include "drivers/network.h"
+#include "drivers/process.h"
 #include "drivers/volume.h"
 
 namespace ca {
@@ -49,6 +51,8 @@ struct Services {
   // The back end that a LocalDisk::storage names, so that disks outlive a change of images_type; `disks` is the one for new disks.
   // kInvalid: this agent has no such back end.
   std::function<Result<DiskBackend*>(std::string_view storage)> disks_of;
+  ImageStore& image_store;
+  ProcessRunner& processes;
   VolumeAccess& volumes;
 };
 

@@ -3,6 +3,7 @@
 
 #include "agent/journal/verb.h"
 #include "agent/verbs/services.h"
+#include "drivers/config_drive.h"
 
 namespace ca {
 
@@ -11,7 +12,12 @@ namespace ca {
 [[nodiscard]] Step plug_ports_step(Services& s);      // network up, DHCP entries; undo unplugs
 [[nodiscard]] Step unplug_ports_step(Services& s);
 
+// --- what the host has (build.cc)
+[[nodiscard]] Step claim_step(Services& s);  // undo releases it
+
 // --- disk (disk_steps.cc)
+// The image's base is in _base, where disks are made of one.
+[[nodiscard]] Result<void> fetch_base(Services& s, const ImageMeta& image);
 [[nodiscard]] Step fetch_image_step(Services& s);
 [[nodiscard]] Step create_disk_step(Services& s);  // directory, root disk, disk.info; undo removes the directory
 [[nodiscard]] Step create_config_drive_step(Services& s);
@@ -31,6 +37,32 @@ Result<void> give_volumes_back(Services& s, Tx& tx, const Instance& record);
 [[nodiscard]] Step shutdown_step(Services& s);              // asks the guest, waits for its end up to shutdown_timeout
 [[nodiscard]] Step power_off_step(Services& s);
 [[nodiscard]] Step undefine_step(Services& s);
+
+// --- orders that take a guest down and put something else in its place (exchange_steps.cc). Their accept() records old_vm_state.
+// Powers off; undo starts the guest again where the order found it active, unless what it ran on is lost.
+[[nodiscard]] Step take_down_step(Services& s);
+// In an undo: what the instance ran on before is gone, so take_down_step's undo leaves it off.
+void mark_lost(StepContext& ctx);
+[[nodiscard]] bool is_lost(StepContext& ctx);
+// define and start, where the record or the order says that the guest is to run.
+[[nodiscard]] Step start_if_step(Services& s, std::function<bool(const StepContext&)> wanted);
+
+// --- images of instances (snapshot_steps.cc). The order's `image_id` names a queued image, made by new_snapshot().
+[[nodiscard]] ImageMeta new_snapshot(const Instance& instance, const Uuid& id, const std::string& name, const std::string& type);
+// kNotFound, kConflict: no such image waits for data. What is refused leaves no image behind.
+[[nodiscard]] Result<Instance> accept_snapshot(Order order, const Message& message, Tx& tx);
+[[nodiscard]] Step copy_disk_step(Services& s, TaskState task);     // undo ends the copy and removes it and the image
+[[nodiscard]] Step upload_image_step(Services& s, TaskState task);  // undo removes the stored data
+// In an undo: the image stays, although the order failed.
+void keep_image(StepContext& ctx);
+
+// kInvalid with both sizes: the flavor is too small for the image. A root that is a volume need not hold to the flavor's disk.
+[[nodiscard]] Result<void> check_image_fits(const Flavor& flavor, const ImageMeta& image, bool local_root = true);
+// kInvalid, naming `what`: the instance's root disk is a volume, which the agent does not copy or replace.
+[[nodiscard]] Result<void> check_local_root(const Instance& instance, std::string_view what);
+// create_disk of an instance as it stands in `instance`, whose image may be another than the record's.
+Result<void> make_disks(Services& s, StepContext& ctx, const Instance& instance);
+[[nodiscard]] Result<ConfigDriveFiles> config_drive_files(Services& s, const Instance& instance, const std::string& admin_pass);
 
 // Ports of the instance in NIC order, with their networks and subnets.
 struct NicRecords {

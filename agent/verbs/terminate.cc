@@ -8,8 +8,18 @@ Step release_step(Services& s) {
   Step step = allocate_ports_step(s);
   step.name = "release";
   step.task = TaskState::kNone;
-  // Giving ports back is what undoing their allocation does.
-  step.run = step.undo;
+  // Giving ports back is what undoing their allocation does. The image of a shelved instance goes with it.
+  step.run = [&s, give_back = step.undo](StepContext& ctx) -> Result<void> {
+    CA_TRY_VOID(give_back(ctx));
+    const Uuid image = ctx.instance().shelved_image_id;
+    if (image.empty()) return {};
+    CA_TRY_VOID(s.image_store.remove(image));
+    ctx.on_commit([image](Tx& tx, Instance&) -> Result<void> {
+      auto erased = tx.erase<ImageMeta>(image);
+      return erased || erased.error().code != Code::kNotFound ? erased : Result<void>{};
+    });
+    return {};
+  };
   step.undo = {};
   return step;
 }

@@ -10,6 +10,14 @@ void add_verbs(Journal& journal, Services& s) {
   journal.add(start_instance(s));
   journal.add(stop_instance(s));
   journal.add(reboot_instance(s));
+  journal.add(rescue_instance(s));
+  journal.add(unrescue_instance(s));
+  journal.add(rebuild_instance(s));
+  journal.add(snapshot_instance(s));
+  journal.add(backup_instance(s));
+  journal.add(shelve_instance(s));
+  journal.add(shelve_offload_instance(s));
+  journal.add(unshelve_instance(s));
   journal.add(pause_instance(s));
   journal.add(unpause_instance(s));
   journal.add(suspend_instance(s));

@@ -11,6 +11,19 @@ namespace ca {
 [[nodiscard]] Verb start_instance(Services& s);
 [[nodiscard]] Verb stop_instance(Services& s);
 [[nodiscard]] Verb reboot_instance(Services& s);
+[[nodiscard]] Verb rescue_instance(Services& s);
+[[nodiscard]] Verb unrescue_instance(Services& s);
+[[nodiscard]] Verb rebuild_instance(Services& s);
+[[nodiscard]] Verb snapshot_instance(Services& s);
+[[nodiscard]] Verb backup_instance(Services& s);
+[[nodiscard]] Verb shelve_instance(Services& s);
+[[nodiscard]] Verb shelve_offload_instance(Services& s);
+[[nodiscard]] Verb unshelve_instance(Services& s);
+
+// The image that a rescue boots from: the ordered one, [libvirt] rescue_image_id, or the instance's own.
+[[nodiscard]] Result<ImageMeta> rescue_image_for(Services& s, const Instance& instance, const Uuid& ordered);
+// The image that a rebuild lays the instance's disk anew from; kInvalid where the flavor is too small for it.
+[[nodiscard]] Result<ImageMeta> rebuild_image_for(Services& s, const Instance& instance, const Uuid& id);
 [[nodiscard]] Verb pause_instance(Services& s);
 [[nodiscard]] Verb unpause_instance(Services& s);
 [[nodiscard]] Verb suspend_instance(Services& s);

@@ -45,7 +45,9 @@ Result<Json> size(RbdModule& module, const Arguments& a) {
 }
 
 Result<Json> snapshot(RbdModule& module, const Arguments& a) {
+  CA_TRY_VOID(module.disks().mark_snapshot(a.at(0), a.at(1)));
   CA_TRY(const auto image, module.disks().snapshot(a.at(0), a.at(1)));
+  CA_TRY_VOID(module.disks().forget_snapshot(a.at(0), a.at(1)));
   return image ? Json{{"location", image->location}, {"bytes", image->size_bytes}} : Json(nullptr);
 }
 

@@ -14,7 +14,7 @@ import host_state
 from harness import tap
 from harness.agent import Failed, virsh
 from tiny_guest import DEAF, POLITE
-from world import SCSI, World, equal
+from world import KEPT, SCSI, World, equal
 
 KILLED = -9
 
@@ -29,6 +29,7 @@ class Order:
     undone: str = None               # status once it failed and was undone
     undone_starts: int = None        # QEMU processes it starts then, when others than `starts`
     large: bool = False              # it ends with the larger flavor
+    images: int = 0                  # images of servers that it leaves more than there were
     fails: str = None                # why it fails on these guests: its last step never ends
     once: bool = False               # what it leaves is no server as others need (another flavor, a new console log): it is deleted
     check: typing.Callable = None    # (world, uuid, undone): what else must hold at rest; leaves the world as it was before the order
@@ -75,6 +76,27 @@ def resized(world):
     uuid = resize(world, world.active(POLITE))
     world.agent.wait_status(uuid, "VERIFY_RESIZE")
     return uuid
+
+
+def rescued(world):
+    return world.order(world.active(POLITE), {"rescue": {}}, "RESCUE")
+
+
+def shelved(world):
+    return world.order(world.active(POLITE), {"shelve": None}, "SHELVED")
+
+
+def offloaded(world):
+    return world.order(shelved(world), {"shelveOffload": None}, "SHELVED_OFFLOADED")
+
+
+def backed_up(world):
+    """A server with one backup, made by another order than the one that is tested."""
+    return world.order(world.active(DEAF), {"createImage": {"name": "old", "metadata": {"image_type": "backup", "backup_type": "daily"}}}, "ACTIVE")
+
+
+def rebuild(world, uuid):
+    return act({"rebuild": {"imageRef": world.images[POLITE]}})(world, uuid)
 
 
 def attach_volume(world, uuid):
@@ -167,6 +189,18 @@ ORDERS.update({
     "revert_resize": [Order("revert of a resize", act({"revertResize": None}), "ACTIVE", resized, starts=1,
                             undone="ACTIVE", once=True)],
 })
+ORDERS.update({
+    "rescue_instance": [Order("rescue", act({"rescue": {}}), "RESCUE", lambda world: world.active(POLITE), starts=1, undone="ACTIVE", undone_starts=2)],
+    "unrescue_instance": [Order("unrescue", act({"unrescue": None}), "ACTIVE", rescued, starts=1, undone="ACTIVE")],
+    "rebuild_instance": [Order("rebuild", rebuild, "ACTIVE", lambda world: world.active(POLITE), starts=1, undone=KEPT)],
+    "snapshot_instance": [Order("live snapshot", act({"createImage": {"name": "snap"}}), "ACTIVE", lambda world: world.active(DEAF), images=1, undone="ACTIVE"),
+                          Order("snapshot at rest", act({"createImage": {"name": "snap"}}), "SHUTOFF", lambda world: world.shut_off(POLITE), images=1)],
+    # The older backup goes, also where the order fails after that.
+    "backup_instance": [Order("backup", act({"createBackup": {"name": "new", "backup_type": "daily", "rotation": 1}}), "ACTIVE", backed_up, undone="ACTIVE")],
+    "shelve_instance": [Order("shelve", act({"shelve": None}), "SHELVED", lambda world: world.active(POLITE), undone="ACTIVE", undone_starts=1)],
+    "shelve_offload_instance": [Order("offload", act({"shelveOffload": None}), "SHELVED_OFFLOADED", shelved)],
+    "unshelve_instance": [Order("unshelve", act({"unshelve": None}), "ACTIVE", offloaded, starts=1, undone="ACTIVE")],
+})
 UNDO = ("undo_before", "undone", "undo_recorded")
 
 
@@ -241,6 +275,7 @@ class Case:
         if self.order.needs and not self.uuid:
             self.uuid = self.order.needs(world)
         self.before = {s["id"] for s in self.agent.servers()}
+        self.snapshots_before = len(world.snapshots())
         self.requests_before = {a["request_id"] for a in self.agent.actions(self.uuid)} if self.uuid else set()
         self.domain = self.agent.server(self.uuid)["OS-EXT-SRV-ATTR:instance_name"] if self.uuid else None
         self.starts_before = host_state.starts(self.domain) if self.uuid else 0
@@ -264,7 +299,7 @@ class Case:
         """Started again without the fault, the agent carries the order out; once, and nothing else is there."""
         self.ends = self.order.undone if self.undoes else self.order.ends
         self.agent.start()
-        self.agent.wait_status(self.uuid, self.ends)
+        self.agent.wait_status(self.uuid, self.ends.split(",")[0])
         if self.order.large and not self.undoes:
             self.world.large.add(self.uuid)
         self.expected = {u: status for u, (_, status) in self.world.standing.items() if u != self.uuid}
@@ -272,6 +307,9 @@ class Case:
             self.expected[self.uuid] = self.ends
         self.world.check_at_rest(self.expected)
         self.check_guest()
+        more = len(self.world.snapshots()) - self.snapshots_before
+        equal(more, 0 if self.undoes else self.order.images, "images that were made of servers")
+        self.world.drop_snapshots()
         equal(self.agent.stop(), 0, "exit status of the agent at SIGTERM")
         self.check_journal(self.world.check_store(self.expected))
         if self.order.check:
@@ -285,7 +323,7 @@ class Case:
         if self.undoes and self.order.undone_starts is not None:
             starts = self.order.undone_starts
         equal(host_state.starts(self.domain) - self.starts_before, starts, "QEMU processes that were started")
-        if self.ends == "ACTIVE" and self.pid_at_death and self.starts_at_death - self.starts_before == starts:
+        if self.ends in ("ACTIVE", "RESCUE") and self.pid_at_death and self.starts_at_death - self.starts_before == starts:
             equal(host_state.pid_of(self.domain), self.pid_at_death, "process of the guest that ran before")
 
     def check_journal(self, store):

@@ -15,13 +15,21 @@ SCSI_DISKS = {"hw_disk_bus": "scsi", "hw_scsi_model": "virtio-scsi"}
 VOLUMES = Path("/var/lib/nova/volumes")
 RAM_MIB = 24
 RESERVED_MIB = 512
-DEFINED = ("ACTIVE", "SHUTOFF", "PAUSED", "SUSPENDED", "SOFT_DELETED", "VERIFY_RESIZE")  # statuses in which there is a domain
-RUNNING = ("ACTIVE", "PAUSED", "VERIFY_RESIZE")  # statuses in which it has a process
+KEPT = "ERROR, kept"  # in ERROR after it once ran; a build that failed has nothing
+DEFINED = ("ACTIVE", "SHUTOFF", "PAUSED", "SUSPENDED", "SOFT_DELETED", "VERIFY_RESIZE", "RESCUE", "SHELVED", KEPT)  # there is a domain
+RUNNING = ("ACTIVE", "PAUSED", "VERIFY_RESIZE", "RESCUE")  # statuses in which it has a process
+RECORDED = (*DEFINED, "SHELVED_OFFLOADED")  # statuses in which it has ports
 
 
 def equal(found, wanted, what):
     if found != wanted:
         raise Failed(f"{what}: {found!r}, expected {wanted!r}")
+
+
+def block_jobs(uuid):
+    """Disks of a running domain that a job works on."""
+    listed = [line.split()[0] for line in virsh("domblklist", uuid).stdout.splitlines() if line.split()]
+    return [target for target in listed if virsh("blockjob", uuid, target, "--info", check=False).stdout.strip()]
 
 
 class World:
@@ -38,7 +46,7 @@ class World:
         """Options for the next start."""
         # A polite guest is off in milliseconds; waiting for a deaf one is most of what its cases take.
         options = dict(shutdown_timeout=2, cpu_allocation_ratio=32, reserved_host_memory_mb=RESERVED_MIB,
-                       libvirt__wait_soft_reboot_seconds=2, agent__drain_timeout=60)
+                       libvirt__wait_soft_reboot_seconds=2, agent__drain_timeout=60, shelved_offload_time=-1)
         self.agent = Agent(self.scratch, **{**options, **more})
 
     def set_up(self):
@@ -155,6 +163,22 @@ class World:
         log = INSTANCES / uuid / "console.log"
         wait_for(f"the guest of {uuid} to run", lambda: log.exists() and kind.encode() + b"\n" in log.read_bytes()[-64:], 60)
 
+    def order(self, uuid, body, status):
+        """An action, and its end."""
+        answered, answer = self.agent.action(uuid, body)
+        equal(answered, 202, f"status of {body} ({answer})")
+        self.agent.wait_status(uuid, status)
+        self.standing[uuid] = (self.standing[uuid][0], status)
+        return uuid
+
+    def snapshots(self):
+        """Images that were made of servers, without those that shelved ones come back from."""
+        return [i["id"] for i in self.agent.ok("GET", "/image/v2/images")["images"] if "image_type" in i and not i["name"].endswith("-shelved")]
+
+    def drop_snapshots(self):
+        for image in self.snapshots():
+            self.agent.ok("DELETE", f"/image/v2/images/{image}")
+
     def delete(self, uuid):
         equal(self.agent.call("DELETE", f"/compute/v2.1/servers/{uuid}")[0], 204, "status of DELETE")
         self.agent.wait_status(uuid, "DELETED")
@@ -173,9 +197,10 @@ class World:
         """Call with the agent running and idle: `expected` (uuid -> status) is all there is, seen from outside."""
         self.agent.wait_idle()
         shown = {s["id"]: (s["status"], s["OS-EXT-STS:task_state"]) for s in self.agent.servers() + self.soft_deleted()}
-        equal(shown, {u: (status, None) for u, status in expected.items()}, "servers")
+        equal(shown, {u: (status.split(",")[0], None) for u, status in expected.items()}, "servers")
         defined = {u for u, status in expected.items() if status in DEFINED}
         running = {u for u, status in expected.items() if status in RUNNING}
+        recorded = {u for u, status in expected.items() if status in RECORDED}
         there = host_state.domains()
         equal(set(there), defined, "domains that libvirt has")
         equal({u for u, (_, pid) in there.items() if pid}, running, "domains that run")
@@ -185,10 +210,14 @@ class World:
         equal(host_state.instance_dirs(), sorted(defined | kept), "instance directories")
         equal(host_state.half_written(), [], "temporary files")
         ports = self.agent.ok("GET", "/network/v2.0/ports")["ports"]
-        equal(sorted(p["device_id"] for p in ports), sorted(defined), "servers of the ports")
+        equal(sorted(p["device_id"] for p in ports), sorted(recorded), "servers of the ports")
         equal(sorted(taps()), sorted("tap" + p["id"][:11] for p in ports if p["device_id"] in running), "taps")
         if host_state.network_is_there(self.network):
-            equal(host_state.dhcp_macs(self.network), sorted(p["mac_address"] for p in ports), "DHCP entries")
+            equal(host_state.dhcp_macs(self.network), sorted(p["mac_address"] for p in ports if p["device_id"] in defined), "DHCP entries")
+        images = self.agent.ok("GET", "/image/v2/images")["images"]
+        equal({i["status"] for i in images}, {"active"}, "statuses of images")
+        equal(sorted(p.name for p in (DATA / "images").iterdir()), sorted(i["id"] for i in images), "data in the image store")
+        equal([(u, target) for u in running for target in block_jobs(u)], [], "block jobs")
         used = self.agent.ok("GET", "/compute/v2.1/os-hypervisors/statistics")["hypervisor_statistics"]
         equal((used["vcpus_used"], used["memory_mb_used"], used["local_gb_used"]),
               tuple(sum(amounts) for amounts in zip((0, RESERVED_MIB, 0), *map(self.claim, defined))), "claimed vCPUs, MiB and GiB")
@@ -206,5 +235,8 @@ class World:
                 continue
             equal(record["port_ids"], store.ports_of(uuid), f"ports of {uuid}")
             equal(len(record["port_ids"]), 1, f"number of ports of {uuid}")
+            if status == "SHELVED_OFFLOADED":
+                equal(record.get("claim"), None, f"claim of {uuid}")
+                continue
             equal(record["claim"], dict(zip(("vcpus", "memory_mib", "disk_gib"), self.claim(uuid))), f"claim of {uuid}")
         return store

@@ -114,7 +114,7 @@ def WrongTypesAndMissingFieldsAreNamed(t):
     for missing in ("name", "flavorRef"):
         refused(t, 400, "POST", f"{COMPUTE}/servers", missing, body={"server": {k: v for k, v in server.items() if k != missing}})
     for change, part in (({"ram": "lots"}, "ram"), ({"ram": 0}, "ram"), ({"ram": -1}, "ram"), ({"vcpus": 1.5}, "vcpus"), ({"disk": 10 ** 12}, "disk"), ({"vcpus": None}, "vcpus"),
-                         ({"ram": "99999999999999999999"}, "ram"), ({"swap": 64}, "swap"), ({"name": " x"}, "name"), ({"id": "a/b"}, "id"), ({"id": {}}, "id"), ({"swap": 10 ** 30}, "swap")):
+                         ({"ram": "99999999999999999999"}, "ram"), ({"name": " x"}, "name"), ({"id": "a/b"}, "id"), ({"id": {}}, "id"), ({"swap": 10 ** 30}, "swap")):
         refused(t, 400, "POST", f"{COMPUTE}/flavors", part, body={"flavor": {"name": "x", "ram": 64, "vcpus": 1, "disk": 1, **change}})
     for change, part in (({"cidr": "10.1.0.0"}, "10.1.0.0"), ({"cidr": "10.1.0.0/33"}, "33"), ({"network_id": "x"}, "network_id"), ({"gateway_ip": "10.9.0.1"}, "10.9.0.1"),
                          ({"allocation_pools": [{"start": "10.1.0.9", "end": "10.1.0.2"}]}, "10.1.0.9"), ({"ip_version": 5}, "ip_version")):

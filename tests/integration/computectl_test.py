@@ -207,7 +207,7 @@ def AmbiguousNameIsAnErrorThatListsTheIds(t):
 def UsageErrorsEndWithTwo(t):
     says(t.fails(2, "server", "list", "--frmat", "json"), "usage: computectl server list", "unrecognized arguments: --frmat (did you mean --format?)")
     says(t.fails(2, "server", "show"), "the following arguments are required: <server>")
-    says(t.fails(2, "server", "create", "x"), "the following arguments are required: --flavor, --image")
+    says(t.fails(2, "server", "create", "x"), "the following arguments are required: --flavor")
     says(t.fails(2, "server", "list", "-f", "xml"), "invalid choice: 'xml' (choose from 'csv', 'json', 'table', 'value', 'yaml')")
     says(t.fails(2, "flavor", "create", "--ram", "much", "f"), "invalid int value: 'much'")
     says(t.fails(2, "server", "reboot", "--hard", "--soft", "web1"), "not allowed with argument")

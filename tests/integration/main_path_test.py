@@ -219,7 +219,7 @@ def EventsTellEveryStep(t):
     listed = json.loads(t.agent.ctl("server", "event", "list", "-f", "json", "demo1").stdout)
     actions = [e["Action"] for e in listed]
     equal(actions, ["reboot", "reboot", "start", "stop", "create"], "actions, newest first")
-    steps = {"create": ["claim", "allocate_ports", "fetch_image", "create_disk", "create_config_drive", "plug_ports", "define", "start"],
+    steps = {"create": ["claim", "allocate_ports", "fetch_image", "make_volumes", "create_disk", "create_config_drive", "plug_ports", "define", "start"],
              "start": ["plug_ports", "define", "start"],
              "reboot": ["shutdown", "power_off", "plug_ports", "define", "start"]}
     for entry in listed:

@@ -338,6 +338,44 @@ TEST_F(CtlCommands, OrdersOfALifeAreTheActionsOfCompute) {
   EXPECT_EQ(ctl({"server", "resize", "demo1"}).status, 1) << "it is not said to what";
 }
 
+TEST_F(CtlCommands, OrdersOfAnotherRootDiskAreTheActionsOfCompute) {
+  agent_.on("POST", server_path() + "/action", {{"server", server()}});
+  agent_.on("GET", server_path(), {{"server", server()}});
+  const std::vector<std::pair<Lines, Json>> orders{
+      {{"server", "rescue", "demo1"}, {{"rescue", Json::object()}}},
+      {{"server", "rescue", "--image", "demo", "--password", "s", "demo1"},
+       {{"rescue", {{"rescue_image_ref", kImage}, {"adminPass", "s"}}}}},
+      {{"server", "unrescue", "demo1"}, {{"unrescue", nullptr}}},
+      {{"server", "rebuild", "demo1"}, {{"rebuild", {{"imageRef", kImage}}}}},
+      {{"server", "rebuild", "--image", "demo", "--name", "n", "--preserve-ephemeral", "--property", "k=v", "--no-key-name",
+        "--no-user-data", "demo1"},
+       {{"rebuild",
+         {{"imageRef", kImage},
+          {"name", "n"},
+          {"preserve_ephemeral", true},
+          {"metadata", {{"k", "v"}}},
+          {"key_name", nullptr},
+          {"user_data", nullptr}}}}},
+      {{"server", "shelve", "demo1"}, {{"shelve", nullptr}}},
+      {{"server", "unshelve", "demo1"}, {{"unshelve", nullptr}}},
+  };
+  for (const auto& [words, body] : orders) {
+    const auto ran = ctl(words);
+    EXPECT_EQ(ran.status, 0) << words[1] << ran.err;
+    EXPECT_EQ(agent_.last("POST").json(), body) << words[1];
+  }
+}
+
+TEST_F(CtlCommands, AnImageOfAServerIsOrderedByItsNameAndShown) {
+  agent_.on("POST", server_path() + "/action", {{"image_id", kImage}});
+  agent_.on("GET", server_path(), {{"server", server()}});
+  EXPECT_NE(ctl({"server", "image", "create", "--property", "a=b", "demo1"}).out.find(kImage), std::string::npos);
+  EXPECT_EQ(agent_.last("POST").json(), (Json{{"createImage", {{"name", "demo1"}, {"metadata", {{"a", "b"}}}}}}));
+  EXPECT_EQ(ctl({"server", "backup", "create", "--name", "b", "--type", "daily", "--rotate", "3", "demo1"}).status, 0);
+  EXPECT_EQ(agent_.last("POST").json(), (Json{{"createBackup", {{"name", "b"}, {"backup_type", "daily"}, {"rotation", 3}}}}));
+  EXPECT_EQ(ctl({"server", "backup", "create", "demo1"}).status, 2) << "--type is missing";
+}
+
 TEST_F(CtlCommands, AnOrderThatEndsOtherwiseEndsTheWaitWithItsFailedStep) {
   agent_.on("POST", server_path() + "/action", FakeReply{.status = 202});
   agent_.on("GET", server_path(), {{"server", server("SHUTOFF", "powering-on")}});

@@ -111,6 +111,18 @@ TEST_F(FakeHypervisorTest, CallsAreRecordedWithTheirSubject) {
   EXPECT_EQ(fake.faults().calls().front().method, "define");
 }
 
+TEST_F(FakeHypervisorTest, ACopyEndsWithItsDomain) {
+  start_with_domain();
+  EXPECT_EQ(fake.start_block_copy(kUuid, "vda", "/dev/null", DiskFormat::kRaw).error().code, Code::kConflict) << "it is off";
+  ASSERT_TRUE(fake.create(kUuid));
+  ASSERT_TRUE(fake.start_block_copy(kUuid, "vda", "/dev/null", DiskFormat::kRaw));
+  EXPECT_TRUE(listener.wait_for_event(kUuid, Kind::kBlockJob));
+  EXPECT_TRUE(fake.block_job(kUuid, "vda")->ready);
+  ASSERT_TRUE(fake.destroy(kUuid));
+  EXPECT_FALSE(fake.block_job(kUuid, "vda")->active);
+  EXPECT_TRUE(fake.end_block_job(kUuid, "vda"));
+}
+
 TEST(FakeNetwork, PortsArePluggedUntilUnpluggedAndFaultsWork) {
   FakeNetworkDriver fake;
   const Network network{.id = "22222222-1111-4111-8111-111111111111"};

@@ -29,6 +29,7 @@ Result<ApiResponse> give_order(ApiServices& s, const ApiRequest& request, const 
     if (record.task_state == task && task != TaskState::kNone) {
       return fail(Code::kConflict, fmt::format("Cannot '{}' instance {} while it is in task_state {}", row.method, uuid, to_string(task)));
     }
+    if (row.record) CA_TRY_VOID(row.record(s, tx, record, body, args));
     if (task != TaskState::kNone) record.task_state = task;
     record.updated_us = tx.now_us();
     CA_TRY_VOID(tx.put(record));
@@ -36,7 +37,7 @@ Result<ApiResponse> give_order(ApiServices& s, const ApiRequest& request, const 
     message.update(args);
     return publish_order(s, tx, row.method, std::move(message), request.request_id);
   }));
-  ApiResponse response = row.answer ? row.answer(args) : ApiResponse{};
+  ApiResponse response = row.view ? row.view(s, uuid, args) : row.answer ? row.answer(args) : ApiResponse{};
   response.status = 202;
   return response;
 }

@@ -4,7 +4,7 @@ namespace ca {
 
 std::vector<ServerOrder> server_orders() {
   std::vector<ServerOrder> all;
-  for (auto family : {power_orders(), life_orders()}) all.insert(all.end(), family.begin(), family.end());
+  for (auto family : {power_orders(), life_orders(), image_orders(), rescue_orders()}) all.insert(all.end(), family.begin(), family.end());
   return all;
 }
 

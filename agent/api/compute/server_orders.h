@@ -21,9 +21,13 @@ struct ServerOrder {
   };
   std::function<Kind(const Json& body)> kind;
   // Members of the message besides the instance; what is wrong with the body is refused here. May be empty.
-  std::function<Result<Json>(ApiServices&, const Instance&, const Json& body)> args;
+  std::function<Result<Json>(ApiServices&, const Instance&, const Json& body)> args = {};
   // What the answer carries (an id, for instance), made from args. May be empty: no body.
-  std::function<ApiResponse(const Json& args)> answer;
+  std::function<ApiResponse(const Json& args)> answer = {};
+  // Changes the record, and others with it, in the order's own transaction. May be empty.
+  std::function<Result<void>(ApiServices&, Tx&, Instance& record, const Json& body, const Json& args)> record = {};
+  // Instead of `answer`, where the answer shows the server. May be empty.
+  std::function<ApiResponse(ApiServices&, const Uuid&, const Json& args)> view = {};
 };
 
 // An action that is done at once: reads, or one transaction.
@@ -33,6 +37,8 @@ struct ServerCall {
 };
 
 [[nodiscard]] std::vector<ServerOrder> power_orders();
+[[nodiscard]] std::vector<ServerOrder> image_orders();
+[[nodiscard]] std::vector<ServerOrder> rescue_orders();
 [[nodiscard]] std::vector<ServerOrder> life_orders();
 [[nodiscard]] std::vector<ServerCall> life_calls();
 

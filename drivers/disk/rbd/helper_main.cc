@@ -36,6 +36,12 @@ Result<Json> shown(Result<T> outcome) {
 std::string text(const Json& args, std::size_t at) { return args.at(at).get<std::string>(); }
 std::int64_t number(const Json& args, std::size_t at) { return args.at(at).get<std::int64_t>(); }
 
+Uuid image_id(const Json& args) {
+  Uuid id = text(args, 1);
+  if (!is_uuid(id)) throw std::invalid_argument("an image id is not a UUID");
+  return id;
+}
+
 Result<Json> source(RbdModule& m, const Json& a) {
   const DiskSource source = m.disks().source(text(a, 0));
   Json hosts = Json::array();
@@ -64,7 +70,7 @@ Result<Json> size(RbdModule& m, const Json& a) {
 }
 
 Result<Json> snapshot(RbdModule& m, const Json& a) {
-  CA_TRY(const auto image, m.disks().snapshot(text(a, 0), text(a, 1)));
+  CA_TRY(const auto image, m.disks().snapshot(text(a, 0), image_id(a)));
   return image ? Json{image->location, image->size_bytes} : Json(nullptr);
 }
 
@@ -105,6 +111,13 @@ const std::map<std::string, Call>& calls() {
       {"resize", [](RbdModule& m, const Json& a) { return done(m.disks().resize(text(a, 0), number(a, 1))); }},
       {"check_unused", [](RbdModule& m, const Json& a) { return done(m.disks().check_unused(text(a, 0))); }},
       {"fence", [](RbdModule& m, const Json& a) { return done(m.disks().fence(text(a, 0), text(a, 1))); }},
+      {"flatten", [](RbdModule& m, const Json& a) { return done(m.disks().flatten(text(a, 0))); }},
+      {"keep", [](RbdModule& m, const Json& a) { return done(m.disks().keep(text(a, 0))); }},
+      {"give_back", [](RbdModule& m, const Json& a) { return done(m.disks().give_back(text(a, 0))); }},
+      {"forget_kept", [](RbdModule& m, const Json& a) { return done(m.disks().forget_kept(text(a, 0))); }},
+      {"mark_snapshot", [](RbdModule& m, const Json& a) { return shown(m.disks().mark_snapshot(text(a, 0), image_id(a))); }},
+      {"export_snapshot", [](RbdModule& m, const Json& a) { return done(m.disks().export_snapshot(text(a, 0), image_id(a), text(a, 2))); }},
+      {"forget_snapshot", [](RbdModule& m, const Json& a) { return done(m.disks().forget_snapshot(text(a, 0), image_id(a))); }},
       {"keep_record", [](RbdModule& m, const Json& a) { return done(m.disks().keep_record(text(a, 0), text(a, 1))); }},
       {"kept_record", [](RbdModule& m, const Json& a) { return shown(m.disks().kept_record(text(a, 0))); }},
   };

@@ -12,6 +12,7 @@
 #include "drivers/disk/rbd/image_pool.h"
 #include "drivers/disk/rbd/names.h"
 #include "drivers/disk/rbd/removal.h"
+#include "drivers/disk/rbd/snapshots.h"
 #include "drivers/files/durable_file.h"
 
 namespace ca::rbd {
@@ -55,14 +56,21 @@ class RbdBackend final : public DiskBackend {
 
   Result<void> create(const DiskSpec& spec) override;
   Result<bool> create_from_image(const ImageMeta& image, const std::string& address, std::int64_t size_bytes) override;
+  Result<void> flatten(const std::string& address) override;
   Result<void> import(const std::string& file, const std::string& address) override;
   Result<void> remove(const std::string& address) override;
   Result<void> remove_all(const Uuid& instance) override;
   Result<void> resize(const std::string& address, std::int64_t size_bytes) override;
   Result<std::optional<std::int64_t>> size(const std::string& address) override;
+  Result<void> keep(const std::string& address) override;
+  Result<void> give_back(const std::string& address) override;
+  Result<void> forget_kept(const std::string& address) override;
   Result<void> check_unused(const std::string& address) override;
   Result<void> fence(const std::string& address, const std::string& holder) override;
+  Result<bool> mark_snapshot(const std::string& address, const Uuid& image_id) override;
   Result<std::optional<PoolImage>> snapshot(const std::string& address, const Uuid& image_id) override;
+  Result<void> export_snapshot(const std::string& address, const Uuid& image_id, const std::string& file) override;
+  Result<void> forget_snapshot(const std::string& address, const Uuid& image_id) override;
   Result<void> keep_record(const Uuid& instance, const std::string& record) override;
   Result<std::string> kept_record(const Uuid& instance) override;
   Result<DiskCapacity> capacity() override;
@@ -74,6 +82,8 @@ class RbdBackend final : public DiskBackend {
     std::string name;
   };
   Result<Place> place(const std::string& address);
+  // The disk, to be changed.
+  Result<Image> disk(const std::string& address);
   // True: a complete disk is there. What an attempt that was cut off left is removed.
   Result<bool> already_there(const Place& at);
   Result<void> clone_image(const Location& from, const Place& to, std::int64_t size_bytes);
@@ -158,6 +168,12 @@ Result<void> RbdBackend::clone_image(const Location& from, const Place& to, std:
   return mark_complete(image, to.name);
 }
 
+Result<void> RbdBackend::flatten(const std::string& address) {
+  CA_TRY(const Image image, disk(address));
+  const int status = rbd_flatten(image.get());
+  return status == -EINVAL ? Result<void>{} : check_rbd(status, "cannot flatten " + address);  // -EINVAL: it has no parent
+}
+
 // A config drive is made anew by each build, so what was there goes.
 Result<void> RbdBackend::import(const std::string& file, const std::string& address) {
   CA_TRY(const Place at, place(address));
@@ -227,23 +243,54 @@ Result<void> RbdBackend::fence(const std::string& address, const std::string& ho
   return rbd::fence(at.pool, at.name, holder);
 }
 
+Result<Image> RbdBackend::disk(const std::string& address) {
+  CA_TRY(const Place at, place(address));
+  return Image::open(at.pool, at.name, Image::Mode::kWrite);
+}
+
+Result<void> RbdBackend::keep(const std::string& address) {
+  CA_TRY(const Image image, disk(address));
+  return take_snapshot(image, kResizeSnapshot);
+}
+
+// The snapshot stays until it is forgotten, so that this can be run again.
+Result<void> RbdBackend::give_back(const std::string& address) {
+  CA_TRY(const Image image, disk(address));
+  CA_TRY(const bool there, has_snapshot(image, kResizeSnapshot));
+  if (there) return roll_back(image, kResizeSnapshot);
+  return fail(Code::kNotFound, fmt::format("the disk {} has no snapshot {}", address, kResizeSnapshot),
+              "confirm the resize to go on with the disk as it is");
+}
+
+Result<void> RbdBackend::forget_kept(const std::string& address) {
+  auto image = disk(address);
+  if (!image && image.error().code == Code::kNotFound) return {};
+  if (!image) return tl::unexpected<Error>(std::move(image).error());
+  return remove_snapshot(*image, kResizeSnapshot);
+}
+
+Result<bool> RbdBackend::mark_snapshot(const std::string& address, const Uuid& image_id) {
+  CA_TRY(const Image image, disk(address));
+  CA_TRY_VOID(take_snapshot(image, mark_of(image_id)));
+  return true;
+}
+
 // The clone is flattened, so that neither the instance nor its image is held by the new one.
 Result<std::optional<PoolImage>> RbdBackend::snapshot(const std::string& address, const Uuid& image_id) {
   if (options_.store_pool.empty()) return std::nullopt;
-  if (!is_uuid(image_id)) return fail(Code::kInvalid, "an image id is not a UUID");
   CA_TRY(const Place at, place(address));
   CA_TRY(const PoolRef images, Pool::open(connection_, options_.store_pool));
   CA_TRY(const std::string fsid, connection_.fsid());
-  const std::string snapshot = "image-" + image_id;
-  CA_TRY(const Image disk, Image::open(at.pool, at.name, Image::Mode::kWrite));
-  CA_TRY(const std::int64_t bytes, size_of(disk));
+  const std::string mark = mark_of(image_id);
   CA_TRY(const bool there, has_image(images, image_id));
   if (!there) {
     CA_TRY_VOID(remove_pool_image(images, image_id));
-    CA_TRY_VOID(remove_snapshot(disk, snapshot));
-    CA_TRY_VOID(check_rbd(rbd_snap_create(disk.get(), snapshot.c_str()), "cannot take a snapshot of " + address));
-    CA_TRY_VOID(check_rbd(rbd_snap_protect(disk.get(), snapshot.c_str()), "cannot protect the snapshot of " + address));
-    CA_TRY_VOID(clone(at.pool, at.name, snapshot.c_str(), images, image_id));
+    {
+      CA_TRY(const Image marked, Image::open(at.pool, at.name, Image::Mode::kWrite));
+      if (const int status = rbd_snap_protect(marked.get(), mark.c_str()); status != -EBUSY)  // -EBUSY: it is protected
+        CA_TRY_VOID(check_rbd(status, "cannot protect the snapshot of " + address));
+    }
+    CA_TRY_VOID(clone(at.pool, at.name, mark.c_str(), images, image_id));
     CA_TRY(const Image copy, Image::open(images, image_id, Image::Mode::kWrite));
     CA_TRY_VOID(check_rbd(rbd_flatten(copy.get()), "cannot flatten the copy of " + address));
     // What belongs to the instance, with its user data.
@@ -251,8 +298,21 @@ Result<std::optional<PoolImage>> RbdBackend::snapshot(const std::string& address
       CA_TRY_VOID(check_rbd(status, "cannot remove the instance's record from the copy"));
   }
   CA_TRY_VOID(protect_image(images, image_id));
-  CA_TRY_VOID(remove_snapshot(disk, snapshot));
+  CA_TRY(const Image image, Image::open(images, image_id, Image::Mode::kRead));
+  CA_TRY(const std::int64_t bytes, size_of(image));
   return PoolImage{to_text(Location{fsid, options_.store_pool, image_id, kImageSnapshot}), bytes};
+}
+
+Result<void> RbdBackend::export_snapshot(const std::string& address, const Uuid& image_id, const std::string& file) {
+  CA_TRY(const Place at, place(address));
+  return rbd::export_snapshot(at.pool, at.name, mark_of(image_id), file);
+}
+
+Result<void> RbdBackend::forget_snapshot(const std::string& address, const Uuid& image_id) {
+  auto image = disk(address);
+  if (!image && image.error().code == Code::kNotFound) return {};
+  if (!image) return tl::unexpected<Error>(std::move(image).error());
+  return remove_snapshot(*image, mark_of(image_id));
 }
 
 Result<void> RbdBackend::keep_record(const Uuid& instance, const std::string& record) {

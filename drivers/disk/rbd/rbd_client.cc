@@ -71,6 +71,7 @@ class ClientBackend final : public DiskBackend {
     if (!takes_directly(image)) return false;
     return value<bool>(helper_.call("clone", Json::array({image.id, image.location, address, size_bytes}), kRemoval));
   }
+  Result<void> flatten(const std::string& address) override { return nothing(helper_.call("flatten", Json::array({address}), kLong)); }
   Result<void> import(const std::string& file, const std::string& address) override {
     return nothing(helper_.call("import", Json::array({file, address}), kLong));
   }
@@ -85,17 +86,31 @@ class ClientBackend final : public DiskBackend {
     CA_TRY(const auto number, value<std::int64_t>(bytes));
     return number;
   }
+  Result<void> keep(const std::string& address) override { return nothing(helper_.call("keep", Json::array({address}), kShort)); }
+  Result<void> give_back(const std::string& address) override { return nothing(helper_.call("give_back", Json::array({address}), kLong)); }
+  Result<void> forget_kept(const std::string& address) override {
+    return nothing(helper_.call("forget_kept", Json::array({address}), kRemoval));
+  }
   Result<void> check_unused(const std::string& address) override {
     return nothing(helper_.call("check_unused", Json::array({address}), kShort));
   }
   Result<void> fence(const std::string& address, const std::string& holder) override {
     return nothing(helper_.call("fence", Json::array({address, holder}), kShort));
   }
+  Result<bool> mark_snapshot(const std::string& address, const Uuid& image_id) override {
+    return value<bool>(helper_.call("mark_snapshot", Json::array({address, image_id}), kShort));
+  }
   Result<std::optional<PoolImage>> snapshot(const std::string& address, const Uuid& image_id) override {
     CA_TRY(const Json image, helper_.call("snapshot", Json::array({address, image_id}), kLong));
     if (image.is_null()) return std::nullopt;
     CA_TRY(const auto parts, (value<std::pair<std::string, std::int64_t>>(image)));
     return PoolImage{parts.first, parts.second};
+  }
+  Result<void> export_snapshot(const std::string& address, const Uuid& image_id, const std::string& file) override {
+    return nothing(helper_.call("export_snapshot", Json::array({address, image_id, file}), kLong));
+  }
+  Result<void> forget_snapshot(const std::string& address, const Uuid& image_id) override {
+    return nothing(helper_.call("forget_snapshot", Json::array({address, image_id}), kRemoval));
   }
   Result<void> keep_record(const Uuid& instance, const std::string& record) override {
     return nothing(helper_.call("keep_record", Json::array({instance, record}), kShort));

@@ -9,6 +9,7 @@
 
 #include "agent/core/ids.h"
 #include "drivers/disk/rbd/holders.h"
+#include "drivers/disk/rbd/snapshots.h"
 
 namespace ca::rbd {
 namespace {
@@ -16,7 +17,7 @@ namespace {
 constexpr std::size_t kMostTrash = 256;  // looked at in one go
 constexpr int kMostSnapshots = 64;
 
-// Snapshots that an image order which was cut off left: nothing hangs on them once they can be unprotected.
+// What an image order that was cut off left, and a resize that nobody confirmed: nothing hangs on it once it can be unprotected.
 Result<void> remove_own_snapshots(const PoolRef& pool, const std::string& name) {
   CA_TRY(const Image image, Image::open(pool, name, Image::Mode::kWrite));
   std::array<rbd_snap_info_t, kMostSnapshots> list{};
@@ -27,7 +28,7 @@ Result<void> remove_own_snapshots(const PoolRef& pool, const std::string& name) 
   for (int i = 0; i < count; ++i) names.emplace_back(list.at(static_cast<std::size_t>(i)).name);
   rbd_snap_list_end(list.data());
   for (const std::string& snapshot : names) {
-    if (snapshot.starts_with("image-")) CA_TRY_VOID(remove_snapshot(image, snapshot));
+    if (snapshot.starts_with(kMarkPrefix) || snapshot == kResizeSnapshot) CA_TRY_VOID(remove_snapshot(image, snapshot));
   }
   return {};
 }

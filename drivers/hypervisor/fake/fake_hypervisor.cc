@@ -1,5 +1,6 @@
 #include "drivers/hypervisor/fake/fake_hypervisor.h"
 
+#include <fstream>
 #include <pugixml.hpp>
 #include <utility>
 
@@ -223,8 +224,55 @@ Result<DomainStats> FakeHypervisor::domain_stats(const std::string& uuid) {
   });
 }
 
+Result<void> FakeHypervisor::start_block_copy(const std::string& uuid, const std::string& disk, const std::string& file,
+                                              DiskFormat format) {
+  return call<void>("start_block_copy", uuid, [&]() -> Result<void> {
+    CA_TRY(Domain* const domain, find(uuid));
+    if (domain->state == PowerState::kShutdown) return fail(Code::kConflict, "domain " + uuid + " is not running");
+    if (!domain->copying.insert(disk).second) return fail(Code::kConflict, "disk " + disk + " is being copied already");
+    std::ofstream(file) << "copy of " << disk << " as " << to_string(format);
+    if (copies_get_ready_) emit(uuid, *domain, Kind::kBlockJob, disk + ": ready");
+    return {};
+  });
+}
+
+Result<BlockJob> FakeHypervisor::block_job(const std::string& uuid, const std::string& disk) {
+  return call<BlockJob>("block_job", uuid, [&]() -> Result<BlockJob> {
+    CA_TRY(const Domain* domain, find(uuid));
+    if (!domain->copying.contains(disk)) return BlockJob{};
+    return BlockJob{.active = true, .ready = copies_get_ready_, .done_bytes = copies_get_ready_ ? 1 : 0, .total_bytes = 1};
+  });
+}
+
+Result<void> FakeHypervisor::end_block_job(const std::string& uuid, const std::string& disk) {
+  return call<void>("end_block_job", uuid, [&]() -> Result<void> {
+    const auto it = domains_.find(uuid);
+    if (it != domains_.end() && it->second.copying.erase(disk) > 0) emit(uuid, it->second, Kind::kBlockJob, disk + ": cancelled");
+    return {};
+  });
+}
+
+Result<void> FakeHypervisor::freeze(const std::string& uuid) {
+  return call<void>("freeze", uuid, [&]() -> Result<void> {
+    CA_TRY(Domain* const domain, find(uuid));
+    if (domain->state != PowerState::kRunning) return fail(Code::kConflict, "domain " + uuid + " is not running");
+    domain->frozen = true;
+    return {};
+  });
+}
+
+Result<void> FakeHypervisor::thaw(const std::string& uuid) {
+  return call<void>("thaw", uuid, [&]() -> Result<void> {
+    CA_TRY(Domain* const domain, find(uuid));
+    domain->frozen = false;
+    return {};
+  });
+}
+
 void FakeHypervisor::power_off(Domains::iterator it, Kind first, const std::string& detail) {
   it->second.state = PowerState::kShutdown;
+  it->second.frozen = false;
+  it->second.copying.clear();
   if (first == Kind::kShutdown) emit(it->first, it->second, Kind::kShutdown, "finished");
   emit(it->first, it->second, Kind::kStopped, detail);
   if (!it->second.persistent) domains_.erase(it);
@@ -297,6 +345,26 @@ void FakeHypervisor::pause(const std::string& uuid) {
   if (it == domains_.end() || it->second.state != PowerState::kRunning) return;
   it->second.state = PowerState::kPaused;
   emit(uuid, it->second, Kind::kSuspended, "paused");
+}
+
+void FakeHypervisor::set_copies_get_ready(bool ready) {
+  const std::lock_guard lock(mutex_);
+  copies_get_ready_ = ready;
+}
+
+std::vector<std::string> FakeHypervisor::block_jobs() const {
+  const std::lock_guard lock(mutex_);
+  std::vector<std::string> jobs;
+  for (const auto& [uuid, domain] : domains_) {
+    for (const std::string& disk : domain.copying) jobs.push_back(uuid + " " + disk);
+  }
+  return jobs;
+}
+
+bool FakeHypervisor::frozen(const std::string& uuid) const {
+  const std::lock_guard lock(mutex_);
+  const auto it = domains_.find(uuid);
+  return it != domains_.end() && it->second.frozen;
 }
 
 std::vector<std::string> FakeHypervisor::defined() const {

@@ -9,6 +9,7 @@
 #include <functional>
 #include <map>
 #include <mutex>
+#include <set>
 #include <string>
 #include <thread>
 #include <vector>
@@ -24,7 +25,8 @@ class FakeHypervisor final : public Hypervisor {
   ~FakeHypervisor() override;
 
   // Hypervisor. Methods for Faults: host_facts, list_domains, power_state, domain_xml, define, create, shutdown, reboot, resume,
-  // destroy, undefine, suspend, managed_save, remove_managed_save, inject_nmi, set_user_password, domain_stats.
+  // destroy, undefine, suspend, managed_save, remove_managed_save, inject_nmi, set_user_password, domain_stats,
+  // start_block_copy, block_job, end_block_job, freeze, thaw.
   void start(HypervisorListener& listener) override;
   void stop() override;
   [[nodiscard]] bool connected() const override;
@@ -45,6 +47,11 @@ class FakeHypervisor final : public Hypervisor {
   Result<void> inject_nmi(const std::string& uuid) override;
   Result<void> set_user_password(const std::string& uuid, const std::string& user, const std::string& password) override;
   Result<DomainStats> domain_stats(const std::string& uuid) override;
+  Result<void> start_block_copy(const std::string& uuid, const std::string& disk, const std::string& file, DiskFormat format) override;
+  Result<BlockJob> block_job(const std::string& uuid, const std::string& disk) override;
+  Result<void> end_block_job(const std::string& uuid, const std::string& disk) override;
+  Result<void> freeze(const std::string& uuid) override;
+  Result<void> thaw(const std::string& uuid) override;
 
   // Devices; methods for Faults: definition_xml, attach_device, detach_device, block_resize, copy_disk, set_secret, remove_secret.
   Result<std::string> definition_xml(const std::string& uuid) override;
@@ -76,6 +83,11 @@ class FakeHypervisor final : public Hypervisor {
   void guest_powers_off(const std::string& uuid);
   void guest_crashes(const std::string& uuid);  // kStopped, "failed": what libvirt tells of an emulator that died
   void pause(const std::string& uuid);
+  // A copy is ready from the start, unless it never gets ready.
+  void set_copies_get_ready(bool ready);
+  // Disks with a job, as "<uuid> <disk>".
+  [[nodiscard]] std::vector<std::string> block_jobs() const;
+  [[nodiscard]] bool frozen(const std::string& uuid) const;
   // A guest lets a device go at once, unless it holds on: then the removal fails.
   void set_guest_keeps_devices(bool keeps);
   [[nodiscard]] std::vector<Uuid> secrets() const;
@@ -90,7 +102,9 @@ class FakeHypervisor final : public Hypervisor {
     std::string xml;
     PowerState state = PowerState::kShutdown;
     bool persistent = true;
-    std::string live_xml;  // while it runs
+    bool frozen = false;
+    std::set<std::string> copying;  // disks
+    std::string live_xml;           // while it runs
     bool saved = false;
   };
   using Domains = std::map<std::string, Domain>;
@@ -112,6 +126,7 @@ class FakeHypervisor final : public Hypervisor {
   HostFacts facts_;
   bool reachable_ = true;
   bool ignores_acpi_ = false;
+  bool copies_get_ready_ = true;
   bool keeps_devices_ = false;
   std::map<Uuid, Secret> secrets_;
   bool holding_ = false;

@@ -4,6 +4,7 @@
 #include <map>
 #include <utility>
 
+#include "drivers/hypervisor/libvirt/block_jobs.h"
 #include "drivers/hypervisor/libvirt/connection.h"
 #include "drivers/hypervisor/libvirt/devices.h"
 #include "drivers/hypervisor/libvirt/domain_events.h"
@@ -64,6 +65,11 @@ class LibvirtHypervisor final : public Hypervisor {
   Result<void> inject_nmi(const std::string& uuid) override;
   Result<void> set_user_password(const std::string& uuid, const std::string& user, const std::string& password) override;
   Result<DomainStats> domain_stats(const std::string& uuid) override;
+  Result<void> start_block_copy(const std::string& uuid, const std::string& disk, const std::string& file, DiskFormat format) override;
+  Result<BlockJob> block_job(const std::string& uuid, const std::string& disk) override;
+  Result<void> end_block_job(const std::string& uuid, const std::string& disk) override;
+  Result<void> freeze(const std::string& uuid) override;
+  Result<void> thaw(const std::string& uuid) override;
 
   Result<std::string> definition_xml(const std::string& uuid) override;
   Result<void> attach_device(const std::string& uuid, const std::string& xml, DeviceScope scope) override;
@@ -347,6 +353,46 @@ Result<void> LibvirtHypervisor::remove_secret(const Uuid& id) {
   auto error = session->failed("cannot remove secret " + id);
   if (error.value().code == Code::kNotFound) return {};
   return error;
+}
+
+Result<void> LibvirtHypervisor::start_block_copy(const std::string& uuid, const std::string& disk, const std::string& file,
+                                                 DiskFormat format) {
+  CA_TRY(const Found found, find(uuid));
+  if (lv::start_copy(found.domain.get(), disk, file, format)) return {};
+  return order_failed(found, "cannot begin to copy disk " + disk + " of domain " + uuid);
+}
+
+Result<BlockJob> LibvirtHypervisor::block_job(const std::string& uuid, const std::string& disk) {
+  CA_TRY(const Found found, find(uuid));
+  if (const auto job = lv::read_job(found.domain.get(), disk)) return *job;
+  auto error = order_failed(found, "cannot ask for the job on disk " + disk + " of domain " + uuid);
+  if (error.value().code == Code::kConflict) return BlockJob{};  // a domain that is off has none
+  return error;
+}
+
+Result<void> LibvirtHypervisor::end_block_job(const std::string& uuid, const std::string& disk) {
+  auto job = block_job(uuid, disk);
+  if (!job && job.error().code == Code::kNotFound) return {};
+  if (!job) return tl::unexpected<Error>(std::move(job).error());
+  if (!job->active) return {};
+  CA_TRY(const Found found, find(uuid));
+  if (virDomainBlockJobAbort(found.domain.get(), disk.c_str(), 0) == 0) return {};
+  auto error = found.session->failed("cannot end the job on disk " + disk + " of domain " + uuid);
+  if (const auto now = block_job(uuid, disk); now && !now->active) return {};
+  return error;
+}
+
+Result<void> LibvirtHypervisor::freeze(const std::string& uuid) {
+  CA_TRY(const Found found, find(uuid));
+  if (virDomainFSFreeze(found.domain.get(), nullptr, 0, 0) < 0)
+    return order_failed(found, "the guest of domain " + uuid + " does not freeze");
+  return {};
+}
+
+Result<void> LibvirtHypervisor::thaw(const std::string& uuid) {
+  CA_TRY(const Found found, find(uuid));
+  if (virDomainFSThaw(found.domain.get(), nullptr, 0, 0) < 0) return order_failed(found, "the guest of domain " + uuid + " does not thaw");
+  return {};
 }
 
 }  // namespace

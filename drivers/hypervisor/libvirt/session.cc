@@ -1,6 +1,7 @@
 #include <libvirt/virterror.h>
 #include <spdlog/spdlog.h>
 
+#include "drivers/hypervisor/libvirt/block_jobs.h"
 #include "drivers/hypervisor/libvirt/connection.h"
 #include "drivers/hypervisor/libvirt/domain_events.h"
 #include "drivers/hypervisor/libvirt/errors.h"
@@ -32,6 +33,12 @@ int on_lifecycle(virConnectPtr, virDomainPtr domain, int event, int detail, void
 
 void on_reboot(virConnectPtr, virDomainPtr domain, void* opaque) {
   DomainEvent event{.kind = DomainEvent::Kind::kRebooted, .detail = "reboot"};
+  name_domain(domain, event);
+  hand_over(opaque, event);
+}
+
+void on_block_job(virConnectPtr, virDomainPtr domain, const char* target, int /*type*/, int status, void* opaque) {
+  DomainEvent event = block_job_event(target, status);
   name_domain(domain, event);
   hand_over(opaque, event);
 }
@@ -98,6 +105,7 @@ Result<void> Session::watch(const std::weak_ptr<LibvirtConnection>& connection, 
   };
   if (!subscribe(VIR_DOMAIN_EVENT_ID_LIFECYCLE, VIR_DOMAIN_EVENT_CALLBACK(on_lifecycle)) ||
       !subscribe(VIR_DOMAIN_EVENT_ID_REBOOT, VIR_DOMAIN_EVENT_CALLBACK(on_reboot)) ||
+      !subscribe(VIR_DOMAIN_EVENT_ID_BLOCK_JOB_2, VIR_DOMAIN_EVENT_CALLBACK(on_block_job)) ||
       !subscribe(VIR_DOMAIN_EVENT_ID_DEVICE_REMOVED, VIR_DOMAIN_EVENT_CALLBACK(on_device_removed)) ||
       !subscribe(VIR_DOMAIN_EVENT_ID_DEVICE_REMOVAL_FAILED, VIR_DOMAIN_EVENT_CALLBACK(on_device_removal_failed))) {
     return failed("cannot subscribe to domain events");

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "drivers/files/durable_file.h"
+#include "drivers/files/sparse_copy.h"
 #include "drivers/files/unique_fd.h"
 #include "drivers/image_store.h"
 
@@ -75,11 +76,54 @@ class LocalStore final : public ImageStore {
     return std::make_unique<LocalUpload>(std::move(file), format, max_bytes);
   }
 
+  Result<StoredImage> take(const Uuid& id, DiskFormat format, const std::string& file, std::int64_t max_bytes) override {
+    CA_TRY_VOID(make_directories(directory_));
+    CA_TRY(const bool waiting, regular_file_exists(file));
+    if (!waiting) return examine(path(id), format, max_bytes);
+    CA_TRY(StoredImage stored, examine(file, format, max_bytes));
+    if (::chown(file.c_str(), ::geteuid(), ::getegid()) != 0) return fail_file(errno, "cannot take over", file);
+    if (::chmod(file.c_str(), 0640) != 0) return fail_file(errno, "cannot change the mode of", file);
+    CA_TRY_VOID(sync_file(file));
+    if (::rename(file.c_str(), path(id).c_str()) == 0) {
+      CA_TRY_VOID(fsync_parent(path(id)));
+      return stored;
+    }
+    if (errno != EXDEV) return fail_file(errno, "cannot move into the image store", file);
+    CA_TRY_VOID(copy_in(file, id));
+    CA_TRY(stored, examine(path(id), format, max_bytes));
+    CA_TRY_VOID(remove_file(file));
+    return stored;
+  }
+
   Result<void> remove(const Uuid& id) override { return remove_file(path(id)); }
 
   [[nodiscard]] std::string path(const Uuid& id) const override { return directory_ + "/" + id; }
 
  private:
+  static Result<StoredImage> examine(const std::string& path, DiskFormat format, std::int64_t max_bytes) {
+    CA_TRY(const OpenedFile opened, open_regular(path));
+    const std::int64_t size = opened.info.st_size;
+    if (size > max_bytes) {
+      return fail(Code::kTooLarge, fmt::format("the image has {} bytes; at most {} are taken", size, max_bytes),
+                  "raise [api] max_image_bytes");
+    }
+    CA_TRY(const auto source, open_file_source(path));
+    CA_TRY(const ImageFacts facts, inspect_image(format, *source));
+    Digest md5(EVP_md5()), sha512(EVP_sha512());
+    CA_TRY_VOID(read_through(opened.fd.get(), path, size, [&](std::span<const std::byte> bytes) {
+      md5.add(bytes);
+      sha512.add(bytes);
+    }));
+    return StoredImage{size, facts.virtual_size_bytes, md5.hex(), sha512.hex()};
+  }
+
+  [[nodiscard]] Result<void> copy_in(const std::string& file, const Uuid& id) const {
+    CA_TRY(const OpenedFile from, open_regular(file));
+    CA_TRY(DurableFile to, DurableFile::create(path(id), 0640));
+    CA_TRY_VOID(sparse_copy(from.fd.get(), file, to.fd(), to.part_path(), from.info.st_size));
+    return to.commit();
+  }
+
   std::string directory_;
 };
 

@@ -40,6 +40,19 @@ Result<void> convert(const Parts& parts, DiskFormat format, const std::string& f
   return {};
 }
 
+std::string raw_path(const Parts& parts, const Uuid& id) { return parts.local->path(id) + ".raw.part"; }
+
+// Puts the local store's file of the image into the pool.
+Result<std::string> put(const Parts& parts, const Uuid& id, DiskFormat format, const StoredImage& stored) {
+  const std::string file = parts.local->path(id);
+  if (format == DiskFormat::kRaw || format == DiskFormat::kIso) return parts.pool.import(id, file);
+  const std::string raw = raw_path(parts, id);
+  CA_TRY_VOID(convert(parts, format, file, raw, stored.virtual_size_bytes));
+  auto location = parts.pool.import(id, raw);
+  CA_TRY_VOID(remove_file(raw));
+  return location;
+}
+
 class PoolUpload final : public ImageUpload {
  public:
   PoolUpload(Parts& parts, Uuid id, DiskFormat format, std::unique_ptr<ImageUpload> local)
@@ -49,9 +62,9 @@ class PoolUpload final : public ImageUpload {
 
   Result<StoredImage> finish() override {
     CA_TRY(StoredImage stored, local_->finish());
-    auto location = put(stored);
+    auto location = put(parts_, id_, format_, stored);
     // The pool has it, or nobody has.
-    const auto raw_gone = remove_file(raw_path());
+    const auto raw_gone = remove_file(raw_path(parts_, id_));
     const auto file_gone = parts_.local->remove(id_);
     if (!location) return tl::unexpected<Error>(std::move(location).error());
     CA_TRY_VOID(raw_gone);
@@ -61,15 +74,6 @@ class PoolUpload final : public ImageUpload {
   }
 
  private:
-  [[nodiscard]] std::string raw_path() const { return parts_.local->path(id_) + ".raw.part"; }
-
-  Result<std::string> put(const StoredImage& stored) {
-    const std::string file = parts_.local->path(id_);
-    if (format_ == DiskFormat::kRaw || format_ == DiskFormat::kIso) return parts_.pool.import(id_, file);
-    CA_TRY_VOID(convert(parts_, format_, file, raw_path(), stored.virtual_size_bytes));
-    return parts_.pool.import(id_, raw_path());
-  }
-
   Parts& parts_;
   Uuid id_;
   DiskFormat format_;
@@ -83,6 +87,13 @@ class PoolStore final : public ImageStore {
   Result<std::unique_ptr<ImageUpload>> begin(const Uuid& id, DiskFormat format, std::int64_t max_bytes) override {
     CA_TRY(auto local, parts_.local->begin(id, format, max_bytes));
     return std::make_unique<PoolUpload>(parts_, id, format, std::move(local));
+  }
+
+  // The local file stays until remove(): only of it the digests can be taken again after a crash.
+  Result<StoredImage> take(const Uuid& id, DiskFormat format, const std::string& file, std::int64_t max_bytes) override {
+    CA_TRY(StoredImage stored, parts_.local->take(id, format, file, max_bytes));
+    CA_TRY(stored.location, put(parts_, id, format, stored));
+    return stored;
   }
 
   Result<void> remove(const Uuid& id) override {
