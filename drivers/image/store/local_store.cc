@@ -54,7 +54,11 @@ class LocalUpload final : public ImageUpload {
   Result<StoredImage> finish() override {
     CA_TRY(const auto source, open_file_source(file_.part_path()));
     CA_TRY(const ImageFacts facts, inspect_image(format_, *source));
-    CA_TRY_VOID(file_.commit());
+    if (auto kept = file_.commit(); !kept) {
+      // It may have its name already, but not for good.
+      [[maybe_unused]] const auto removed = remove_file(file_.path());
+      return tl::unexpected<Error>(std::move(kept).error());
+    }
     return StoredImage{size_, facts.virtual_size_bytes, md5_.hex(), sha512_.hex()};
   }
 
